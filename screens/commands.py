@@ -1,0 +1,156 @@
+"""The registry of commands: key, title, help and scope. It feeds the keys, the footer, the palette and the help.
+
+A command's id is `SCOPE.NAME`; the scope is a screen's, or `app` (everywhere) or `lists` (in every list). A user's
+configs/keymap.yaml remaps keys by these ids.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.binding import Binding, BindingType
+
+FOOTER_AT_MOST = 7
+
+
+@dataclass(frozen=True)
+class Command:
+    """One thing a person can do."""
+
+    id: str
+    """`SCOPE.NAME`; never changed once released, keymaps refer to it."""
+    keys: str
+    """Textual's names of keys, separated by commas; empty: in the palette only."""
+    title: str
+    """Two words at most where it is in the footer."""
+    help: str
+    """One sentence, shown in the palette and the help."""
+    action: str = ""
+    """Textual's action; default: the NAME of the id with underscores."""
+    footer: bool = False
+    """Whether the footer shows it."""
+
+    @property
+    def scope(self) -> str:
+        return self.id.partition(".")[0]
+
+    @property
+    def does(self) -> str:
+        """The action to run on the node of the scope."""
+        return self.action or self.id.partition(".")[2].replace("-", "_")
+
+
+APP = (
+    Command("app.home", "1", "Home", "The state of the workspace and the next sensible step.", "show('home')"),
+    Command("app.pairs", "2", "Pairs", "Curate the pairs that a run learns from.", "show('pairs')"),
+    Command("app.training", "3", "Training", "Train adapters and watch runs.", "show('training')"),
+    Command("app.library", "4", "Library", "Index documents and search them.", "show('library')"),
+    Command("app.chat", "5", "Chat", "Talk to a hybrid.", "show('chat')"),
+    Command("app.help", "f1,question_mark", "Help", "Every key of this screen.", footer=True),
+    Command("app.palette", "ctrl+p", "Palette", "Find any command by name.", "command_palette", footer=True),
+    Command("app.theme", "", "Change the theme", "Light, dark or the terminal's; it is remembered.", "change_theme"),
+    Command("app.screenshot", "", "Save a picture of the screen", "An SVG file in the workspace.", "picture"),
+    Command("app.quit", "ctrl+q", "Quit", "Leave; running jobs go on.", footer=True),
+)
+
+LISTS = (
+    Command("lists.down", "j", "Down", "The next row.", "cursor_down"),
+    Command("lists.up", "k", "Up", "The row before.", "cursor_up"),
+    Command("lists.first", "g", "First", "The first row.", "first_row"),
+    Command("lists.last", "G", "Last", "The last row.", "last_row"),
+    Command("lists.half-down", "ctrl+d", "Page down", "A page down.", "page_down"),
+    Command("lists.half-up", "ctrl+u", "Page up", "A page up.", "page_up"),
+)
+
+HOME = (
+    Command("home.step", "enter", "Next step", "Do what the first line suggests.", footer=True),
+    Command("home.fetch", "f", "Fetch models", "Download the weights that are missing.", footer=True),
+    Command("home.refresh", "r", "Refresh", "Read the workspace again."),
+)
+
+TRAINING = (
+    Command("training.new", "n", "New run", "Choose a recipe, edit its fields, start a run.", footer=True),
+    Command("training.stop", "s", "Stop", "Ask the run to save and stop; it can be resumed.", footer=True),
+    Command("training.resume", "r", "Resume", "Go on from the last checkpoint.", footer=True),
+    Command("training.view", "v", "Next view", "Curves, samples, log, recipe in turn.", footer=True),
+    Command("training.search", "slash", "Search", "Show the runs whose name or state contains a text."),
+    Command("training.leave-search", "escape", "All runs", "Show all runs again."),
+)
+
+PAIRS = (
+    Command("pairs.accept", "a", "Accept", "These are learned: the marked pairs, else this one.", footer=True),
+    Command("pairs.reject", "r", "Reject", "They stay in the dataset, and are not learned.", footer=True),
+    Command("pairs.pending", "p", "Pending", "Decide about them later."),
+    Command("pairs.edit", "e", "Edit", "Change the texts of the pair.", footer=True),
+    Command("pairs.tags", "t", "Tags", "Replace the tags of the marked pairs, else of this one."),
+    Command("pairs.note", "n", "Note", "Write a note on the marked pairs, else on this one."),
+    Command("pairs.delete", "x", "Delete", "Take pairs out of the dataset; undo brings them back."),
+    Command(
+        "pairs.mark", "space", "Mark", "Mark this pair, or take its mark away; what follows is done to all marked."
+    ),
+    Command("pairs.mark-down", "shift+down", "Mark down", "Mark from here downwards.", "mark_by(1)"),
+    Command("pairs.mark-up", "shift+up", "Mark up", "Mark from here upwards.", "mark_by(-1)"),
+    Command("pairs.range", "v", "Range", "Mark all rows that the cursor passes, until v or escape."),
+    Command("pairs.accept-all", "A", "Accept all", "Accept every pair that is listed."),
+    Command("pairs.reject-all", "R", "Reject all", "Reject every pair that is listed."),
+    Command("pairs.undo", "u", "Undo", "Take back the latest change, whatever it was, also of a former sitting."),
+    Command("pairs.redo", "ctrl+r,U", "Redo", "Do again what was undone last."),
+    Command("pairs.search", "slash", "Search", "List pairs with these words, or with tag:NAME, as you type."),
+    Command("pairs.leave", "escape", "Leave", "The search, the range, the marks: one after the other."),
+    Command("pairs.status", "f", "Filter", "List pending, accepted, rejected, all pairs in turn."),
+    Command("pairs.dataset", "d", "Dataset", "Choose the dataset."),
+    Command("pairs.import", "i", "Import", "Bring in a JSONL, JSON, CSV or Parquet file.", "import_file", footer=True),
+    Command("pairs.export", "o", "Export", "Write pairs of the dataset to a file.", "export_file"),
+    Command("pairs.report", "w", "Last import", "What the last import brought, and every row that it skipped."),
+    Command("pairs.read", "enter", "Read", "Go to the pair's full text; escape comes back."),
+    Command("pairs.read-down", "J", "Scroll down", "Scroll the pair's text down.", "scroll_reading(1)"),
+    Command("pairs.read-up", "K", "Scroll up", "Scroll the pair's text up.", "scroll_reading(-1)"),
+)
+
+LIBRARY = (
+    Command("library.add", "a", "Add", "Index a folder or a file: a new index, or into one that exists.", footer=True),
+    Command("library.update", "u", "Update", "Read what changed; go on with what was stopped.", footer=True),
+    Command("library.search", "slash", "Search", "See what retrieval finds for a question, and why.", footer=True),
+    Command("library.view", "v", "Next view", "Documents, search, messages in turn.", footer=True),
+    Command("library.stop", "s", "Stop", "Stop indexing; what is embedded is kept, and u goes on."),
+    Command("library.leave", "escape", "Back", "From the hits to the question, to the documents, to the indexes."),
+)
+
+CHAT = (
+    Command("chat.new", "ctrl+n,n", "New", "Begin a new chat with the same hybrid.", footer=True),
+    Command("chat.adapter", "ctrl+t,m", "Adapter", "Choose the adapter: a run that has one, or none.", footer=True),
+    Command("chat.index", "ctrl+l,l", "Index", "Choose the index that answers are drawn from, or none.", footer=True),
+    Command("chat.chats", "ctrl+o,slash", "Chats", "Find, open, rename, delete the chats of the past.", footer=True),
+    Command("chat.stop", "escape", "Stop", "Stop the answer; what came of it is kept."),
+    Command("chat.sources", "ctrl+s,s", "Sources", "Go to the passages of the current answer, and back."),
+    Command("chat.copy", "y", "Copy", "Copy the current answer."),
+    Command("chat.write", "i", "Write", "Go to the input; escape leaves it."),
+)
+
+SCOPES = {
+    "app": APP,
+    "lists": LISTS,
+    "home": HOME,
+    "pairs": PAIRS,
+    "training": TRAINING,
+    "library": LIBRARY,
+    "chat": CHAT,
+}
+BY_ID = {command.id: command for commands in SCOPES.values() for command in commands}
+
+
+def bindings(scope: str) -> list[BindingType]:
+    """The keys of a scope, for the `BINDINGS` of a screen, a list or the app."""
+    return [
+        Binding(
+            command.keys,
+            command.does,
+            command.title,
+            show=command.footer,
+            id=command.id,
+            tooltip=command.help,
+            priority=command.id == "app.quit",
+        )
+        for command in SCOPES[scope]
+        if command.keys
+    ]

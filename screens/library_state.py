@@ -1,0 +1,85 @@
+"""The indexes of a workspace as the library shows them: what the catalogue says, and what jobs are doing to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from screens.watcher import Job
+from workbench.jobs.follow import EventReader
+from workbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from workbench.library.catalogue import IndexSummary
+
+_MOST = 2000  # messages of a job that are shown
+
+
+@dataclass(frozen=True)
+class IndexLine:
+    """One index."""
+
+    name: str
+    summary: IndexSummary | None
+    """None before its first build has begun."""
+    job: Job | None
+    """The latest that builds or updates it."""
+
+    @property
+    def live(self) -> bool:
+        """Whether a job is at it or waits for its turn."""
+        return self.job is not None and self.job.live
+
+    @property
+    def ended_badly(self) -> Job | None:
+        """The latest job, if it did not come to its end and no later build did."""
+        job = self.job
+        if job is None or job.status.state not in ("failed", "lost", "stopped"):
+            return None
+        built = self.summary.updated_at if self.summary and self.summary.updated_at else 0.0
+        return job if (job.status.finished_at or job.created_at) > built else None
+
+    @property
+    def state(self) -> str:
+        """A job's state while one is live, else ready, incomplete, damaged, or how its only job ended."""
+        if self.job is not None and self.job.live:
+            return self.job.status.state
+        if self.summary is not None:
+            return self.summary.state
+        return self.job.status.state if self.job is not None else "incomplete"
+
+
+def index_lines(summaries: Sequence[IndexSummary], jobs: Sequence[Job]) -> list[IndexLine]:
+    """All indexes by name.
+
+    Args:
+        summaries: of the catalogue.
+        jobs: of the workspace, newest first.
+    """
+    latest: dict[str, Job] = {}
+    for job in jobs:
+        if job.kind == "index" and isinstance(name := job.arguments.get("name"), str):
+            latest.setdefault(name, job)
+    known = {summary.name: summary for summary in summaries}
+    names = [*known, *(name for name, job in latest.items() if name not in known and job.status.state != "done")]
+    return [IndexLine(name, known.get(name), latest.get(name)) for name in sorted(names)]
+
+
+def messages_of(workspace: Workspace, line: IndexLine) -> list[str]:
+    """What the latest build of an index told, oldest first, a line each; files that are not indexed begin with "!".
+
+    Reads files. Without a job, because it was removed or the index was copied here, the index itself is asked.
+
+    Raises:
+        UserError: the index is damaged.
+    """
+    if line.job is None:
+        from workbench.library.catalogue import faults
+
+        readable = line.summary is not None and line.state != "damaged"
+        return [f"! {fault.path} {fault.reason}" for fault in faults(workspace, line.name)] if readable else []
+    told = [event for event in EventReader(line.job.folder.events).read() if event.get("type") == "message"]
+    lines = [f"{'·' if event.get('level') == 'info' else '!'} {event.get('text', '')}" for event in told[-_MOST:]]
+    error = line.job.status.error
+    return [*lines, f"✗ {error}"] if error else lines

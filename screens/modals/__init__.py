@@ -1,0 +1,1 @@
+"""Dialogs: they ask one thing and return the answer."""

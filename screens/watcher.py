@@ -1,0 +1,148 @@
+"""The app's view of all jobs: a plain object that looks at their folders. It knows nothing of screens.
+
+`look` is cheap enough for a few calls a second: it asks the disk for times and sizes, and reads what changed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import UserError
+from workbench.jobs import control
+from workbench.jobs.folder import JobFolder, Status
+from workbench.workspace import Workspace
+
+_LOOK_AT_ENDED = 2.0  # seconds between two looks at jobs that have ended (somebody may resume them)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job as it was at the last look."""
+
+    folder: JobFolder
+    kind: str
+    title: str
+    arguments: dict[str, Any]
+    created_at: float
+    status: Status
+    events_size: int
+    """Bytes in events.jsonl: when it grew there is something to read."""
+
+    @property
+    def id(self) -> str:
+        return self.folder.id
+
+    @property
+    def live(self) -> bool:
+        return self.status.live
+
+
+@dataclass
+class JobBoard:
+    """All jobs of a workspace, newest first."""
+
+    workspace: Workspace
+    jobs: list[Job] = field(default_factory=list)
+    ended: list[Job] = field(default_factory=list)
+    """Those that ended between the last look and the one before."""
+    _seen: dict[Path, Job] = field(default_factory=dict)
+    _stamps: dict[Path, tuple[int, ...]] = field(default_factory=dict)
+    _looked_at_ended: float = 0.0
+
+    @property
+    def live(self) -> list[Job]:
+        """Queued, running or stopping; the running ones first, then in the order in which they came."""
+        going = [job for job in self.jobs if job.live]
+        return sorted(going, key=lambda job: (job.status.state == "queued", job.status.queued_at))
+
+    def find(self, id: str) -> Job | None:
+        """The job with this id; for a run, its name."""
+        return next((job for job in self.jobs if job.id == id), None)
+
+    def look(self, *, everything: bool = False) -> bool:
+        """Bring `jobs` up to date; True when something changed.
+
+        Args:
+            everything: also look at jobs that have ended, which otherwise waits for its time.
+        """
+        now = time.monotonic()
+        all_of_them = everything or now - self._looked_at_ended >= _LOOK_AT_ENDED
+        if all_of_them:
+            self._looked_at_ended = now
+        folders = [folder for place in (self.workspace.jobs, self.workspace.runs) for folder in _subfolders(place)]
+        changed = False
+        self.ended = []
+        for folder in folders:
+            before = self._seen.get(folder)
+            if before is not None and not before.live and not all_of_them:
+                continue
+            stamp = _stamp(folder)
+            # A live job is read even when its files are still: its process may have died without a word.
+            if before is not None and stamp == self._stamps.get(folder) and not (before.live and all_of_them):
+                continue
+            job = _read(folder, before, events_size=stamp[-1])
+            self._stamps[folder] = stamp
+            if job is None or job == before:
+                continue
+            self._seen[folder] = job
+            changed = True
+            if before is not None and before.live and not job.live:
+                self.ended.append(job)
+        for gone in self._seen.keys() - set(folders):
+            del self._seen[gone]
+            changed = True
+        if changed:
+            self.jobs = sorted(self._seen.values(), key=lambda job: job.created_at, reverse=True)
+            control.reap()
+        return changed
+
+
+def _subfolders(place: Path) -> list[Path]:
+    try:
+        with os.scandir(place) as entries:
+            return [Path(entry.path) for entry in entries if entry.is_dir()]
+    except OSError:
+        return []
+
+
+def _stamp(folder: Path) -> tuple[int, ...]:
+    stamp = []
+    for name in ("status.json", "stop"):
+        try:
+            stamp.append(os.stat(folder / name).st_mtime_ns)  # noqa: PTH116 - a few hundred of these a second
+        except OSError:
+            stamp.append(0)
+    try:
+        stamp.append(os.stat(folder / "events.jsonl").st_size)  # noqa: PTH116
+    except OSError:
+        stamp.append(0)
+    return tuple(stamp)
+
+
+def _read(folder: Path, before: Job | None, *, events_size: int) -> Job | None:
+    job = JobFolder(folder)
+    if before is not None:
+        spec = {
+            "kind": before.kind,
+            "title": before.title,
+            "arguments": before.arguments,
+            "created_at": before.created_at,
+        }
+    else:
+        try:
+            spec = job.spec
+        except UserError:
+            return None  # a folder that is not (yet) a job's
+    return Job(
+        job,
+        spec.get("kind", ""),
+        spec.get("title", job.id),
+        spec.get("arguments", {}),
+        spec.get("created_at", 0.0),
+        job.status(),
+        events_size,
+    )

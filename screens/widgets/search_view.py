@@ -1,0 +1,147 @@
+"""Searching an index: a question, what retrieval finds for it and why, and each passage in its document."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Input, OptionList
+
+from screens.passages import FoundPassage
+from screens.server_client import ServerClient
+from screens.widgets.hits import Hits
+from screens.widgets.waiting import Waiting
+from workbench.errors import UserError
+from workbench.text import for_terminal
+from workbench.workspace import Workspace
+
+_PASSAGES = 20  # asked for
+_TYPING = 0.12  # seconds without a key before a warm server is asked
+_HOW = (
+    "[$foreground-muted]A question or words. Found by meaning ([/][$text-primary]dense[/]"
+    "[$foreground-muted]) and by words ([/][$text-accent]BM25[/][$foreground-muted]), both ranks fused.[/]"
+)
+_FOUND = (
+    "[$foreground-muted]$count found in $took   [/][$text-primary]dense[/][$foreground-muted] meaning"
+    "   [/][$text-accent]BM25[/][$foreground-muted] words[/]"
+)
+
+
+class SearchView(Vertical):
+    """Enter searches, and starts the server where none runs; once it has the index open, typing searches too."""
+
+    def __init__(self, workspace: Workspace, server: ServerClient, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._workspace, self._server = workspace, server
+        self._index: str | None = None
+        self._shown: tuple[str, str] | None = None  # the index and the question of the hits
+        self._open: set[str] = set()  # indexes that the server has open, as far as is known
+
+    def compose(self) -> ComposeResult:
+        yield Input(id="question", placeholder="what to look for", compact=True)
+        yield Waiting(id="found")
+        yield Hits(id="hits")
+
+    def on_mount(self) -> None:
+        self._say(_HOW)
+
+    def choose(self, index: str | None) -> None:
+        """Search another index; a question that stands there is asked again."""
+        self._index, self._shown = index, None
+        self.query_one(Hits).show([], "")
+        self._say(_HOW)
+        self._changed()
+
+    def focus_question(self) -> None:
+        """To type, the old question selected."""
+        question = self.query_one("#question", Input)
+        question.focus()
+        question.action_select_all()
+
+    @property
+    def has_hits(self) -> bool:
+        """Whether there is anything to go through."""
+        return bool(self.query_one(Hits).hits)
+
+    @property
+    def _question(self) -> str:
+        return self.query_one("#question", Input).value.strip()
+
+    @on(Input.Changed)
+    def _changed(self) -> None:
+        question = self._question
+        if question and self._index in self._open and (self._index, question) != self._shown:
+            self._start(question, after=_TYPING)
+
+    @on(Input.Submitted)
+    def _asked(self) -> None:
+        question = self._question
+        if not question or self._index is None:
+            return
+        if (self._index, question) == self._shown:
+            self.query_one(Hits).focus()
+        else:
+            self._start(question, go_to_hits=True)
+
+    def _start(self, question: str, *, after: float = 0.0, go_to_hits: bool = False) -> None:
+        self.screen.run_worker(
+            partial(self._search, str(self._index), question, after, go_to_hits),
+            group="library-search",
+            exclusive=True,
+            exit_on_error=False,
+        )
+
+    async def _search(self, index: str, question: str, after: float, go_to_hits: bool) -> None:
+        await asyncio.sleep(after)
+        found, hits = self.query_one("#found", Waiting), self.query_one(Hits)
+        if not await asyncio.to_thread(self._server.runs):
+            self._open.clear()
+            found.wait_for("Starting the server and loading the embedding model")
+        elif index not in self._open:
+            found.wait_for("Searching; the first time the embedding model is loaded")
+        began = time.monotonic()
+        try:
+            listed = await self._server.client.search(index, question, _PASSAGES)
+        except UserError as error:
+            self._shown = None
+            hits.show([], question)
+            found.say(Content.from_markup("[$text-error]$error[/]", error=for_terminal(str(error), one_line=True)))
+            return
+        seconds = time.monotonic() - began
+        took = f"{seconds * 1000:.0f} ms" if index in self._open else f"{seconds:.1f} s with loading"
+        self._open.add(index)
+        self._shown = (index, question)
+        self._say(_FOUND, count=str(len(listed)), took=took)
+        hits.show(listed, question)
+        if go_to_hits and listed and self.query_one("#question").has_focus:
+            hits.focus()
+
+    def _say(self, markup: str, **words: str) -> None:
+        self.query_one("#found", Waiting).say(Content.from_markup(markup, **words))
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        if self._shown is None:
+            return
+        from screens.modals.document import DocumentViewer
+
+        index, question = self._shown
+        hits = self.query_one(Hits).hits
+        chosen = hits[event.option_index]
+        same = sorted((hit for hit in hits if hit["document"] == chosen["document"]), key=lambda hit: hit["start"])
+        passages = [FoundPassage.of_hit(hit) for hit in same]
+        self.app.push_screen(
+            DocumentViewer(
+                self._workspace,
+                index,
+                chosen["document"],
+                passages=passages,
+                at=same.index(chosen),
+                question=question,
+            )
+        )

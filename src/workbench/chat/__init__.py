@@ -1,0 +1,1 @@
+"""Grounded prompts, generation, citations, the server and its client."""

@@ -1,0 +1,200 @@
+"""The engine of the server: a question to a hybrid becomes a stream of answer. It knows nothing of HTTP."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from workbench.chat.answer import Citation, Delta, Figures, Question, UnknownModel
+from workbench.chat.retrieval import Retrieval
+from workbench.errors import UserError
+from workbench.hybrid import Hybrid
+from workbench.library.grounding import NOT_IN_LIBRARY, new_nonce
+from workbench.models.adapter import adapters
+from workbench.settings import Settings
+from workbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from workbench.chat.copies import Copies, Copy
+    from workbench.chat.generation import Sampling
+    from workbench.library.search import Hit
+
+
+class Engine:
+    """Loads the base model, adapters and indexes of a workspace when they are asked for, and answers with them.
+
+    `answer` and `load` are for one thread at a time; everything else may be called beside them.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._retrieval = Retrieval(workspace)
+        self._copies: Copies | None = None  # its module imports torch, which takes seconds
+        self._busy = False
+        self._last: Figures | None = None
+        self._settings_read: tuple[object, Settings] | None = None
+        self._lock = threading.Lock()
+
+    def models(self) -> list[str]:
+        """The names of all hybrids of the workspace: every base, with and without its adapters and the indexes."""
+        from workbench.library.catalogue import indexes
+
+        tuned = [(adapter.model, adapter.run) for adapter in adapters(self._workspace)]
+        bases = dict.fromkeys([self._settings().base_model, *(base for base, _ in tuned)])
+        models = [*((base, None) for base in bases), *tuned]
+        names = [None, *(index.name for index in indexes(self._workspace))]
+        return [str(Hybrid(base, run, index)) for base, run in models for index in names]
+
+    def status(self) -> dict[str, object]:
+        """For a status line: what is loaded, and the speed of the last answer."""
+        return {
+            "base_model": self._settings().base_model,
+            "loaded": self._copies.loaded() if self._copies else [],
+            "indexes": self._retrieval.opened(),
+            "busy": self._busy,
+            "tokens_per_second": self._last.tokens_per_second if self._last else None,
+            "seconds_to_first_token": self._last.seconds_to_first_token if self._last else None,
+        }
+
+    def load(self, model: str) -> None:
+        """Have a hybrid ready; see `answer` for the errors."""
+        self._busy = True
+        try:
+            self._loaded(_parse(model))
+        finally:
+            self._busy = False
+
+    def search(self, index: str, query: str, k: int) -> list[Hit]:
+        """The k best chunks of an index; see `Retrieval.search`."""
+        return self._retrieval.search(index, query, k)
+
+    def embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, int]:
+        """Vectors [n, d] of texts and the number of their tokens; see `Retrieval.embed`."""
+        return self._retrieval.embed(model, texts)
+
+    def answer(self, question: Question, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Delta]:
+        """Answer a question: citations first, then text as it comes, the figures last.
+
+        Args:
+            question: to a hybrid; what it leaves open the settings say.
+            cancelled: asked at every token; once true, the answer ends without figures.
+
+        Raises:
+            UnknownModel: there is no such hybrid here.
+            UserError: something of it is damaged, or the question is too long for it.
+        """
+        self._busy = True
+        try:
+            yield from self._answer(question, cancelled)
+        finally:
+            self._busy = False
+
+    def _answer(self, question: Question, cancelled: Callable[[], bool]) -> Iterator[Delta]:
+        hybrid, settings = _parse(question.model), self._settings()
+        copy = self._loaded(hybrid)
+        begun = time.perf_counter()
+        waited = time.monotonic() - question.asked_at
+        hits: list[Hit] = []
+        if hybrid.rag:
+            hits = self._hits(hybrid.rag, question, settings)
+            if not hits:
+                seconds = time.perf_counter() - begun
+                yield Delta(not_in_library=True)
+                yield Delta(NOT_IN_LIBRARY, figures=Figures(seconds_to_first_token=seconds, seconds_waited=waited))
+                return
+
+        from workbench.chat.generation import generate
+        from workbench.chat.prompt import fit
+
+        sampling = _sampling(question, settings, copy.decoder.context_length)
+        prompt = fit(
+            copy.tokenizer,
+            question.messages,
+            [hit.passage for hit in hits],
+            room=copy.decoder.context_length - sampling.max_tokens,
+            # By the question, so that asking again gives the same answer. It need not be secret: passages in which
+            # it occurs are broken up.
+            nonce=new_nonce(question.messages[-1]["content"]),
+            system=self._system_prompt(hybrid, settings),
+        )
+        citations = tuple(Citation.of(number, hit) for number, hit in enumerate(hits[: prompt.passages], 1))
+        yield Delta(citations=citations, cut=prompt.cut)
+
+        first, last, produced = None, begun, 0
+        for piece in generate(copy.decoder, copy.tokenizer, prompt.ids, sampling, ends=copy.ends, cancelled=cancelled):
+            now = time.perf_counter()
+            first = first or now
+            if piece.finish_reason is None:
+                produced += 1
+                last = now
+                if piece.text:
+                    yield Delta(piece.text)
+                continue
+            speed = (produced - 1) / (last - first) if produced > 1 else None
+            self._last = Figures(
+                len(prompt.ids), produced, first - begun, speed, waited, finish_reason=piece.finish_reason
+            )
+            yield Delta(piece.text, figures=self._last)
+
+    def _hits(self, index: str, question: Question, settings: Settings) -> list[Hit]:
+        """The passages for the last question; none if even the best one is not good enough.
+
+        A follow-up such as "And on Sundays?" finds nothing alone: it is then searched together with the user's
+        message before it.
+        """
+        asked = [turn["content"] for turn in question.messages if turn["role"] == "user"]
+        k = question.top_k or settings.retrieval.top_k
+        for query in dict.fromkeys([asked[-1], "\n".join(asked[-2:])]):
+            hits = self._retrieval.search(index, query, k)
+            best = max((hit.similarity for hit in hits if hit.similarity is not None), default=-1.0)
+            if hits and best >= settings.retrieval.min_similarity:
+                return hits
+        return []
+
+    def _loaded(self, hybrid: Hybrid) -> Copy:
+        if hybrid.rag:
+            self._retrieval.load(hybrid.rag)
+        if self._copies is None:
+            from workbench.chat.copies import Copies
+
+            self._copies = Copies(self._workspace)
+        return self._copies.get(hybrid.base, hybrid.lora)
+
+    def _system_prompt(self, hybrid: Hybrid, settings: Settings) -> str:
+        """An adapter is asked under the system prompt that it was trained with."""
+        trained = [each.system_prompt for each in adapters(self._workspace) if each.run == hybrid.lora]
+        return trained[0] if trained else settings.system_prompt
+
+    def _settings(self) -> Settings:
+        """The workspace's settings as they are now."""
+        path = self._workspace.configs / "settings.yaml"
+        stamp = path.stat().st_mtime_ns if path.exists() else None
+        with self._lock:
+            if self._settings_read is None or self._settings_read[0] != stamp:
+                self._settings_read = (stamp, self._workspace.settings())
+            return self._settings_read[1]
+
+
+def _parse(name: str) -> Hybrid:
+    try:
+        return Hybrid.parse(name)
+    except UserError as error:
+        raise UnknownModel(error.what, where=error.where, do=error.do) from None
+
+
+def _sampling(question: Question, settings: Settings, context_length: int) -> Sampling:
+    from workbench.chat.generation import Sampling
+
+    defaults = settings.generation
+    return Sampling(
+        # At least half of the context is the prompt's.
+        max_tokens=min(question.max_tokens or defaults.max_new_tokens, context_length // 2),
+        temperature=defaults.temperature if question.temperature is None else question.temperature,
+        top_p=defaults.top_p if question.top_p is None else question.top_p,
+        seed=question.seed,
+        stop=question.stop,
+    )

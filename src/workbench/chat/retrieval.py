@@ -1,0 +1,94 @@
+"""The server's indexes and embedding models, opened when they are asked for and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from workbench.chat.answer import UnknownModel
+from workbench.errors import UserError
+from workbench.library.index import Index
+from workbench.models import local
+from workbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from workbench.library.search import Hit
+    from workbench.models.embed import Embedder
+
+
+class Retrieval:
+    """Searches by name. Safe to use from several threads; what computes does so in one of its own, because every
+    thread that uses torch gets a pool of threads of its own."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._indexes: dict[str, Index] = {}
+        self._embedders: dict[str, Embedder] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="retrieval")
+
+    def opened(self) -> list[str]:
+        """The names of the indexes that are held open."""
+        return sorted(self._indexes)
+
+    def load(self, index: str) -> None:
+        """Have an index and its embedding model ready; see `search` for the errors."""
+        self._thread.submit(self._open, index).result()
+
+    def search(self, index: str, query: str, k: int) -> list[Hit]:
+        """The k chunks of an index that answer a question best, best first.
+
+        Raises:
+            UnknownModel: there is no such index.
+            UserError: it is damaged, or its embedding model is not on this machine or no longer the same.
+        """
+        return self._thread.submit(self._search, index, query, k).result()
+
+    def embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, int]:
+        """Vectors float32 [n, d] of length 1, and how many tokens the texts have.
+
+        Raises:
+            UnknownModel: there is no such embedding model.
+        """
+        return self._thread.submit(self._embed, model, texts).result()
+
+    def _search(self, name: str, query: str, k: int) -> list[Hit]:
+        index, embedder = self._open(name)
+        return index.search(query, embedder.encode([query], query=True)[0], k)
+
+    def _open(self, name: str) -> tuple[Index, Embedder]:
+        folder = self._workspace.index(name)
+        if not folder.is_dir():
+            self._indexes.pop(name, None)
+            raise UnknownModel(
+                f"there is no index {name!r}", do=f"Build it with `workbench index build {name} FOLDER`."
+            )
+        if name not in self._indexes:
+            self._indexes[name] = Index(folder)
+        index = self._indexes[name]
+        embedder = self._embedder(index.embedding_model)
+        if embedder.fingerprint != index.fingerprint:
+            raise UserError(
+                f"the index {name!r} was built with other weights of {index.embedding_model}",
+                do=f"Bring it up to date with `workbench index update {name}`.",
+            )
+        return index, embedder
+
+    def _embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, int]:
+        embedder = self._embedder(model)
+        return embedder.encode(texts), sum(embedder.count_tokens(text) for text in texts)
+
+    def _embedder(self, name: str) -> Embedder:
+        if name not in self._embedders:
+            from workbench.models.embed import Embedder
+
+            folder = local.local_folder(name)
+            if folder is None:
+                raise UnknownModel(
+                    f"the embedding model {name!r} is not on this machine",
+                    do=f"Fetch it with `workbench models fetch {name}`.",
+                )
+            self._embedders[name] = Embedder(folder)
+        return self._embedders[name]

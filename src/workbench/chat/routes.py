@@ -1,0 +1,238 @@
+"""The server's HTTP: OpenAI's routes over an engine, and /v1/search, /v1/load, /v1/status and /health beside them.
+
+It knows nothing of models; everything that computes runs in threads, so that the event loop always answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import threading
+import traceback
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from workbench.chat import protocol
+from workbench.chat.answer import Delta, Question, UnknownModel
+from workbench.chat.guard import Activity, Guard
+from workbench.chat.protocol import ChatRequest, ChatWriter, EmbeddingRequest, SearchRequest
+from workbench.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Result = TypeVar("Result")
+
+
+class Answers(Protocol):
+    """What the routes need of `workbench.chat.engine.Engine`. Every method may be called from any thread, `answer`
+    and `load` from one at a time."""
+
+    def models(self) -> list[str]: ...
+    def answer(self, question: Question, cancelled: Callable[[], bool]) -> Iterator[Delta]: ...
+    def load(self, model: str) -> None: ...
+    def embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, int]: ...
+    def search(self, index: str, query: str, k: int) -> list[Any]: ...
+    def status(self) -> dict[str, Any]: ...
+
+
+class LoadRequest(BaseModel):
+    """POST /v1/load: have a hybrid ready before it is asked."""
+
+    model: str
+
+
+class _ClientGone(Exception):
+    """Nobody waits for the answer any more."""
+
+
+def create_app(engine: Answers, *, token: str, host: str = "127.0.0.1", activity: Activity | None = None) -> FastAPI:
+    """The server's application.
+
+    Args:
+        engine: what answers.
+        token: every request but /health must carry it.
+        host: the address that the server listens on.
+        activity: told of every request.
+    """
+    activity = activity or Activity()
+    app = FastAPI(openapi_url=None)  # no pages of documentation: they would load scripts from elsewhere
+    app.add_middleware(Guard, token=token, host=host, activity=activity)
+    one_at_a_time = ThreadPoolExecutor(1, thread_name_prefix="answers")  # in the order in which they were asked
+
+    @app.get("/health")
+    async def health() -> dict[str, Any]:
+        return {"ok": True, "pid": os.getpid()}
+
+    @app.get("/v1/status")
+    def status() -> dict[str, Any]:
+        return {"pid": os.getpid(), **engine.status()}
+
+    @app.get("/v1/models")
+    def models() -> dict[str, Any]:
+        return protocol.models(engine.models())
+
+    @app.post("/v1/load")
+    async def load(asked: LoadRequest) -> dict[str, Any]:
+        await asyncio.get_running_loop().run_in_executor(one_at_a_time, engine.load, asked.model)
+        return {"model": asked.model, "loaded": True}
+
+    @app.post("/v1/embeddings")
+    def embeddings(asked: EmbeddingRequest) -> dict[str, Any]:
+        vectors, tokens = engine.embed(asked.model, asked.input)
+        return protocol.embeddings(asked.model, vectors, tokens, asked.encoding_format)
+
+    @app.post("/v1/search")
+    def search(asked: SearchRequest) -> dict[str, Any]:
+        hits = engine.search(asked.index, asked.query, asked.k)
+        listed = [{**asdict(hit), "place": hit.place} for hit in hits]
+        return {"object": "list", "index": asked.index, "question": asked.query, "hits": listed}
+
+    @app.post("/v1/chat/completions")
+    async def chat(asked: ChatRequest, request: Request) -> Response:
+        question = Question(
+            asked.model,
+            tuple(message.plain() for message in asked.messages),
+            max_tokens=asked.max_completion_tokens or asked.max_tokens,
+            temperature=asked.temperature,
+            top_p=asked.top_p,
+            seed=asked.seed,
+            stop=tuple(asked.stop),
+            top_k=asked.top_k,
+        )
+        deltas = _in_thread(one_at_a_time, engine, question)
+        writer = ChatWriter(asked.model)
+        try:
+            if not asked.stream:
+                return JSONResponse(writer.whole(await _unless_gone(request, _all(deltas))))
+            # What can be refused is refused before the stream begins, with a status of its own.
+            first = await _unless_gone(request, anext(deltas))
+        except _ClientGone:
+            await deltas.aclose()
+            return Response(status_code=499)
+        usage = asked.stream_options is not None and asked.stream_options.include_usage
+        return StreamingResponse(_events(writer, first, deltas, usage=usage), media_type="text/event-stream")
+
+    @app.exception_handler(UserError)
+    async def user_error(request: Request, problem: UserError) -> JSONResponse:
+        unknown = isinstance(problem, UnknownModel)
+        return JSONResponse(
+            protocol.user_error(problem, code="model_not_found" if unknown else None), 404 if unknown else 400
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, problem: RequestValidationError) -> JSONResponse:
+        faults = [
+            f"{'.'.join(map(str, fault['loc'][1:])) or 'body'}: {fault['msg'].removeprefix('Value error, ')}"
+            for fault in problem.errors()
+        ]
+        return JSONResponse(protocol.error("; ".join(faults), code="invalid_request"), 400)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, problem: HTTPException) -> JSONResponse:
+        message = f"{request.method} {request.url.path}: {problem.detail}"
+        return JSONResponse(protocol.error(message), problem.status_code)
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, problem: Exception) -> JSONResponse:
+        return JSONResponse(protocol.error(_internal(problem), kind="server_error"), 500)
+
+    return app
+
+
+async def _in_thread(executor: ThreadPoolExecutor, engine: Answers, question: Question) -> AsyncGenerator[Delta]:
+    """The engine's deltas, computed in the executor's thread; closing this ends the computation."""
+    loop = asyncio.get_running_loop()
+    arrived: asyncio.Queue[Delta | BaseException | None] = asyncio.Queue()
+    cancelled = threading.Event()
+
+    def put(item: Delta | BaseException | None) -> None:
+        try:
+            loop.call_soon_threadsafe(arrived.put_nowait, item)
+        except RuntimeError:  # the loop is closed: the server is ending
+            cancelled.set()
+
+    def compute() -> None:
+        try:
+            if not cancelled.is_set():
+                for delta in engine.answer(question, cancelled.is_set):
+                    put(delta)
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    executor.submit(compute)
+    try:
+        while (item := await arrived.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        cancelled.set()
+
+
+async def _all(deltas: AsyncIterator[Delta]) -> list[Delta]:
+    return [delta async for delta in deltas]
+
+
+async def _events(
+    writer: ChatWriter, first: Delta, deltas: AsyncGenerator[Delta], *, usage: bool
+) -> AsyncIterator[str]:
+    """Server-sent events: a chunk a delta; an error that comes late is an event too."""
+    try:
+        yield _event(writer.chunk(first, first=True))
+        async for delta in deltas:
+            yield _event(writer.chunk(delta, first=False))
+            if usage and delta.figures:
+                yield _event(writer.usage_chunk(delta.figures))
+        yield "data: [DONE]\n\n"
+    except UserError as problem:
+        yield _event(protocol.user_error(problem))
+    except Exception as problem:
+        traceback.print_exc(file=sys.stderr)
+        yield _event(protocol.error(_internal(problem), kind="server_error"))
+    finally:
+        await deltas.aclose()
+
+
+def _event(value: dict[str, Any]) -> str:
+    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
+
+
+async def _unless_gone(request: Request, work: Awaitable[Result]) -> Result:
+    """The result of `work`, which is cancelled when the client goes away.
+
+    Raises:
+        _ClientGone: it went.
+    """
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    working, watching = asyncio.ensure_future(work), asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise _ClientGone
+    finally:
+        for task in (working, watching):
+            task.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
+def _internal(problem: BaseException) -> str:
+    if isinstance(problem, MemoryError):
+        return "the server ran out of memory; use a smaller model or a shorter prompt"
+    return f"the server failed ({type(problem).__name__}); the details are in .workbench/server.log"

@@ -1,0 +1,125 @@
+"""What a job's function is given: its arguments, and how to tell progress, metrics and messages."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+from workbench.jobs.folder import JobFolder, Progress, Status
+from workbench.workspace import Workspace
+
+_BEAT = 2.0  # seconds between heartbeats
+_SHOW = 0.25  # seconds at least between two writes of progress
+
+
+class StopRequested(Exception):
+    """Raised by a job's function after it saved what it could: the job ends as "stopped"."""
+
+
+class Context:
+    """One running job. Safe to use from several threads."""
+
+    def __init__(self, job: JobFolder, status: Status) -> None:
+        self.job = job
+        self.folder = job.path
+        self.arguments: dict[str, Any] = job.spec["arguments"]
+        self.workspace = Workspace(job.workspace_root)
+        self._status = status
+        self._lock = threading.RLock()
+        self._shown = 0.0
+        self._rate_from: tuple[float, float] | None = None
+        self._terminated = threading.Event()
+        self._ended = threading.Event()
+        self._events = job.events.open("ab", buffering=0)
+        if self._events.tell() and not _ends_with_newline(job):
+            self._events.write(b"\n")  # a line torn by kill -9 stays one bad line
+
+    # What a job's function calls
+
+    def progress(
+        self, done: float, total: float | None = None, *, unit: str = "", message: str = "", **figures: Any
+    ) -> None:
+        """Show how far the job is; figures (loss, tokens_per_second, ...) go to the status lines.
+
+        Cheap: written at most four times a second.
+        """
+        with self._lock:
+            now = time.monotonic()
+            previous = self._status.progress
+            if self._rate_from is None or unit != previous.unit or total != previous.total or done < previous.done:
+                self._rate_from = (now, done)
+            since, done_then = self._rate_from
+            left = None
+            if total and done > done_then:
+                left = (now - since) * max(0.0, total - done) / (done - done_then)
+            self._status = replace(
+                self._status,
+                progress=Progress(done, total, unit, message or previous.message, left),
+                figures={**self._status.figures, **figures},
+            )
+            if now - self._shown >= _SHOW or (total is not None and done >= total):
+                self._shown = now
+                self._write(durable=False)
+
+    def event(self, type: str, **fields: Any) -> None:
+        """Append one event; it is in the file (not yet fsynced) when this returns."""
+        line = json.dumps({"time": round(time.time(), 3), "type": type, **fields}, ensure_ascii=False)
+        with self._lock:
+            self._events.write(line.encode() + b"\n")
+
+    def message(self, text: str, *, level: str = "info") -> None:
+        """Tell the user something: level info, warning or error."""
+        self.event("message", level=level, text=text)
+
+    def stop_requested(self) -> bool:
+        """Whether the user asked the job to stop, or the system sent SIGTERM."""
+        return self._terminated.is_set() or self.job.stop_file.exists()
+
+    def check_stop(self) -> None:
+        """Raise StopRequested if so; call where nothing is half done.
+
+        Raises:
+            StopRequested: the user asked the job to stop.
+        """
+        if self.stop_requested():
+            raise StopRequested
+
+    # What the process around it calls
+
+    def terminate(self) -> None:
+        """SIGTERM came."""
+        self._terminated.set()
+
+    def set_state(self, state: str, **changes: Any) -> None:
+        """Write a new state durably and tell it as an event."""
+        with self._lock:
+            self._status = replace(self._status, state=state, **changes)
+            self._write(durable=True)
+        self.event("state", state=state, **({"error": changes["error"]} if changes.get("error") else {}))
+
+    def beat(self) -> None:
+        """Write heartbeats until `end`, in a thread of its own."""
+        while not self._ended.wait(_BEAT):
+            with self._lock:
+                if not self._ended.is_set():
+                    self._write(durable=False)
+
+    def end(self) -> None:
+        """Stop the heartbeat and make the events durable."""
+        with self._lock:
+            self._ended.set()
+            os.fsync(self._events.fileno())
+
+    def _write(self, *, durable: bool) -> None:
+        self._status = replace(self._status, heartbeat=time.time())
+        self.job.write_status(self._status, durable=durable)
+
+
+def _ends_with_newline(job: JobFolder) -> bool:
+    with job.events.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"

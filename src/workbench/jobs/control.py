@@ -1,0 +1,144 @@
+"""Starting, finding, stopping and resuming jobs, from the app or the command line."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from workbench import files
+from workbench.errors import UserError
+from workbench.jobs.environment import job_environment
+from workbench.jobs.folder import JobFolder, Status
+from workbench.jobs.kinds import KINDS
+from workbench.workspace import Workspace
+
+_children: list[subprocess.Popen[bytes]] = []  # polled, so that finished ones do not stay zombies
+
+
+def start(
+    workspace: Workspace, kind: str, arguments: dict[str, Any], *, title: str, folder: Path | None = None
+) -> JobFolder:
+    """Start a job; it is queued, and runs when its turn comes, whether or not this process lives on.
+
+    Args:
+        workspace: where it belongs.
+        kind: a key of `KINDS`.
+        arguments: JSON-able; the function of the kind reads them.
+        title: what a person sees.
+        folder: where; a run names its folder under runs/, others get one under jobs/.
+
+    Raises:
+        UserError: the folder is taken.
+    """
+    assert kind in KINDS, kind
+    if folder is None:
+        workspace.jobs.mkdir(parents=True, exist_ok=True)
+        slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:40]
+        folder = workspace.jobs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}-{slug}"
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise UserError(f"{folder.name!r} exists", where=str(folder), do="Choose another name.") from None
+    job = JobFolder(folder)
+    now = time.time()
+    files.write_json(folder / "spec.json", {"kind": kind, "title": title, "arguments": arguments, "created_at": now})
+    job.write_status(Status(queued_at=now))
+    _launch(job)
+    return job
+
+
+def resume(job: JobFolder) -> JobFolder:
+    """Start an ended job again in its own folder; what it had done is kept (see each kind).
+
+    Raises:
+        UserError: it is still going, or it is done.
+    """
+    status = job.status()
+    if status.live:
+        raise UserError(f"{job.id} is {status.state}", do="There is nothing to resume.")
+    if status.state == "done":
+        raise UserError(f"{job.id} is done", do="Start a new one.")
+    job.stop_file.unlink(missing_ok=True)
+    job.write_status(
+        replace(
+            status, state="queued", pid=None, pid_started=None, attempt=status.attempt + 1,
+            queued_at=time.time(), started_at=None, finished_at=None, error=None, result=None,
+        )
+    )  # fmt: skip
+    _launch(job)
+    return job
+
+
+def stop(job: JobFolder, *, now: bool = False) -> None:
+    """Ask a job to stop; it saves what it can. `now` kills its process instead (it is then lost, and resumable).
+
+    Raises:
+        UserError: it is not going.
+    """
+    status = job.status()
+    if not status.live:
+        raise UserError(f"{job.id} is {status.state}", do="There is nothing to stop.")
+    if now:
+        if process := job.process():
+            process.kill()
+        return
+    job.stop_file.touch()
+
+
+def jobs(workspace: Workspace) -> list[JobFolder]:
+    """All jobs of a workspace, runs included, newest first."""
+    reap()
+    found = [JobFolder(path.parent) for place in (workspace.jobs, workspace.runs) for path in place.glob("*/spec.json")]
+    return sorted(found, key=_created, reverse=True)
+
+
+def find(workspace: Workspace, name: str) -> JobFolder:
+    """The job or run called `name`, or the only job whose id begins with it.
+
+    Raises:
+        UserError: there is none, or there are several.
+    """
+    for place in (workspace.runs, workspace.jobs):
+        if re.fullmatch(r"[\w.-]+", name) and (place / name / "spec.json").is_file():
+            return JobFolder(place / name)
+    matches = [job for job in jobs(workspace) if job.id.startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UserError(f"{name!r} begins the ids of {len(matches)} jobs", do="Write more of the id.")
+    raise UserError(f"there is no job {name!r}", do="See `workbench jobs list`.")
+
+
+def reap() -> None:
+    """Collect finished children of this process."""
+    _children[:] = [child for child in _children if child.poll() is None]
+
+
+def _created(job: JobFolder) -> float:
+    try:
+        return job.spec.get("created_at", 0.0)
+    except UserError:
+        return 0.0
+
+
+def _launch(job: JobFolder) -> None:
+    reap()
+    with job.log.open("ab") as log:
+        _children.append(
+            subprocess.Popen(
+                # -P: the workspace's own datasets/ folder never shadows the Hugging Face package
+                [sys.executable, "-P", "-m", "workbench.jobs", str(job.path)],
+                cwd=job.path,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=job_environment(online=job.spec["kind"] == "fetch"),
+            )
+        )

@@ -1,0 +1,26 @@
+"""Which kinds of jobs there are, and the function that does each: called with a `Context`, returns a result or None.
+
+The functions are named, not imported: this floor knows nothing of what lies above it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of job."""
+
+    function: str
+    """`module:function`; it takes one `workbench.jobs.context.Context` and returns a JSON-able dict or None."""
+    heavy: bool
+    """It keeps the processor busy: one such job runs at a time, the others queue."""
+
+
+KINDS = {
+    "train": Kind("workbench.training.job:run", heavy=True),
+    "index": Kind("workbench.library.job:run", heavy=True),
+    "import": Kind("workbench.pairs.job:run", heavy=False),
+    "fetch": Kind("workbench.models.job:run", heavy=False),
+}

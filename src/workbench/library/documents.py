@@ -1,0 +1,213 @@
+"""Finding the documents in the files and folders that a user named, and reading them as text.
+
+Only regular files inside what was named are read; a bad one is a `Fault`, never the end of the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.errors import UserError
+from workbench.library.chunks import SourceText
+from workbench.library.parsing import Parser
+
+KINDS = {
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".txt": "text",
+    ".text": "text",
+    ".html": "html",
+    ".htm": "html",
+    ".pdf": "pdf",
+    ".docx": "docx",
+}
+"""What is read, by the ending of the file's name; other files are passed over."""
+
+MAX_TEXT_BYTES = 20_000_000
+MAX_PARSED_BYTES = 200_000_000
+_TITLE = re.compile(r"^#[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
+
+
+class UnreadableError(Exception):
+    """A document cannot be read; the message says why, in a few words."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file that may be a document."""
+
+    path: Path
+    name: str
+    """What it is called in the index: its path inside the folder named; unique in one `find`."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A file that is not indexed, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """The bytes of a file, as they were at one moment."""
+
+    data: bytes
+    sha256: str
+    modified: float
+    """Seconds since the epoch."""
+
+
+def find(sources: Sequence[Path]) -> tuple[list[Found], list[Fault]]:
+    """The documents in files and folders, in a fixed order, and what looks like one but is refused.
+
+    Hidden files and folders and files of other kinds are passed over. Links are not followed; one that leads out of
+    its folder is a fault.
+
+    Raises:
+        UserError: a source does not exist: it may be a drive that is not mounted, so nothing is concluded from it.
+    """
+    found: list[Found] = []
+    faults: list[Fault] = []
+    paths: set[Path] = set()
+    names: set[str] = set()
+    for source in sources:
+        if not source.exists():
+            raise UserError(
+                "no such file or folder", where=str(source), do="Bring it back, or build the index without it."
+            )
+        root = source.resolve()
+        inside = _walk(root, faults) if root.is_dir() else iter([root])
+        for path in inside:
+            if path in paths:
+                continue
+            paths.add(path)
+            relative = path.relative_to(root).as_posix() if path != root else path.name
+            if not _is_utf8(relative):
+                faults.append(Fault(shown(path), "its name is not UTF-8"))
+                continue
+            if path.suffix.lower() not in KINDS:
+                faults.append(Fault(shown(path), f"is not one of {', '.join(KINDS)}"))  # only a file named by itself
+                continue
+            candidates = (relative, f"{root.name}/{relative}", str(path))
+            name = next(name for name in candidates if name not in names)
+            names.add(name)
+            found.append(Found(path, name))
+    return found, faults
+
+
+def read_content(path: Path) -> FileContent:
+    """Read a regular file whole, without following a link.
+
+    Raises:
+        UnreadableError: it is a link, not a regular file, too large, or may not be read.
+    """
+    limit = MAX_TEXT_BYTES if KINDS[path.suffix.lower()] in ("markdown", "text") else MAX_PARSED_BYTES
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise UnreadableError("is not a regular file")
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise UnreadableError(f"cannot be read: {(error.strerror or str(error)).lower()}") from None
+    if len(data) > limit:
+        raise UnreadableError(f"is larger than {limit // 1_000_000} MB")
+    return FileContent(data, hashlib.sha256(data).hexdigest(), status.st_mtime)
+
+
+def to_text(path: Path, data: bytes, parser: Parser) -> SourceText:
+    """The text of a document and where its pages begin.
+
+    Args:
+        path: decides the kind by its ending; the file is not opened.
+        data: the file's bytes.
+        parser: reads what is not plain text, in a process of its own.
+
+    Raises:
+        UnreadableError: it is not what its ending says, is damaged, or holds no text.
+    """
+    kind = KINDS[path.suffix.lower()]
+    if kind in ("markdown", "text"):
+        text = _decoded(data)
+        title = _TITLE.search(text) if kind == "markdown" else None
+        source = SourceText(text, " ".join(title[1].split()) if title else path.stem, markdown=kind == "markdown")
+    else:
+        parsed = parser.parse(kind, data)
+        if parsed.error is not None:
+            raise UnreadableError(parsed.error)
+        text, starts = "", []
+        for page in parsed.pages:
+            starts.append(len(text))
+            text += page.strip().replace("\r\n", "\n").replace("\x00", "\ufffd") + "\n\n"
+        title = _TITLE.search(text)
+        source = SourceText(
+            text.rstrip() + "\n",
+            parsed.title or (" ".join(title[1].split()) if title else path.stem),
+            has_lines=False,
+            page_starts=tuple(starts) if parsed.paged else (),
+        )
+    if not source.text.strip():
+        raise UnreadableError("holds no text" + (" (are its pages pictures?)" if kind == "pdf" else ""))
+    return source
+
+
+def shown(path: Path) -> str:
+    """A path as text that can be stored and sent, also when its name is not UTF-8."""
+    return os.fsencode(path).decode("utf-8", errors="replace")
+
+
+def _walk(root: Path, faults: list[Fault]) -> Iterator[Path]:
+    for folder, folders, files in os.walk(root, onerror=lambda error: faults.append(_unlisted(error))):
+        for name in [*folders, *files]:
+            path = Path(folder, name)
+            if path.is_symlink() and not name.startswith(".") and not _leads_inside(path, root):
+                faults.append(Fault(shown(path), "is a link out of the folder; it is not followed"))
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and not Path(folder, name).is_symlink()
+        )
+        for name in sorted(files):
+            path = Path(folder, name)
+            if not name.startswith(".") and path.suffix.lower() in KINDS and not path.is_symlink():
+                yield path
+
+
+def _unlisted(error: OSError) -> Fault:
+    return Fault(shown(Path(error.filename)), f"cannot be listed: {(error.strerror or str(error)).lower()}")
+
+
+def _leads_inside(link: Path, root: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(root)
+    except (OSError, RuntimeError):  # a circle of links
+        return False
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _decoded(data: bytes) -> str:
+    """UTF-8, or UTF-16 with its mark, or else Windows-1252, which gives every byte a character."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = data.decode("utf-16", errors="replace")
+    elif b"\x00" in data[:65536]:
+        raise UnreadableError("is not text")
+    else:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = data.decode("cp1252", errors="replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "\ufffd")

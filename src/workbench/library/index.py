@@ -1,0 +1,162 @@
+"""The read side of an index: searching it. It is told a question's vector; it loads no model.
+
+It opens the caches once and opens them again when a build has replaced them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench import output
+from workbench.errors import UserError
+from workbench.library import caches
+from workbench.library.search import DEPTH, MODES, Hit, fuse
+from workbench.library.store import FILE, Store
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Index:
+    """An index, opened for searching. Safe to use from several threads."""
+
+    def __init__(self, folder: Path, *, tell: Callable[[str], None] = output.warn) -> None:
+        """Open the index in a folder; its caches are checked, and made again from the store where in doubt.
+
+        Args:
+            folder: `workspace.index(NAME)`.
+            tell: told in one line when the caches are made again.
+
+        Raises:
+            UserError: there is no index, no build of it was completed, or its database is damaged.
+        """
+        self.folder = folder
+        self.name = folder.name
+        self._tell = tell
+        self._lock = threading.Lock()
+        if not (folder / FILE).is_file():
+            raise UserError(
+                f"there is no index {self.name!r}", do=f"Make it with `workbench index build {self.name} PATH`."
+            )
+        self._seen: tuple[int, int] | None = None
+        self._caches = self._open()
+
+    @property
+    def embedding_model(self) -> str:
+        """The model that questions must be embedded with: a name of the catalogue, a hub id, or a folder."""
+        with Store(self.folder) as store:
+            return store.facts()["embedding_model"]
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of that model's weights."""
+        return self._current().manifest.fingerprint
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a question's vector."""
+        return self._current().manifest.dimensions
+
+    def __len__(self) -> int:
+        """How many chunks it holds."""
+        return self._current().manifest.chunks
+
+    def search(self, question: str, vector: np.ndarray | None, k: int, *, mode: str = "fused") -> list[Hit]:
+        """The chunks that answer a question best, best first.
+
+        Args:
+            question: its words, for BM25; any text.
+            vector: the question embedded by `embedding_model`, float32 [dimensions]; None in mode lexical.
+            k: how many at most.
+            mode: fused (both rankings joined), dense (usearch alone) or lexical (BM25 alone).
+
+        Raises:
+            UserError: the vector has another length than the index's, or is not finite.
+        """
+        assert mode in MODES, mode
+        current = self._current()
+        depth = max(DEPTH, k)
+        dense, similarities = ([], []) if vector is None else self._dense(current, vector, depth)
+        lexical, bm25 = current.lexical.search(question, depth)
+        if mode == "fused":
+            ranked = fuse(dense, lexical)
+        elif mode == "dense":
+            ranked = list(zip(dense, similarities, strict=True))
+        else:
+            ranked = list(zip(lexical, bm25, strict=True))
+        similarity_of = dict(zip(dense, similarities, strict=True))
+        dense_rank = {chunk: rank for rank, chunk in enumerate(dense, 1)}
+        lexical_rank = {chunk: rank for rank, chunk in enumerate(lexical, 1)}
+        with Store(self.folder) as store:
+            rows = store.live_chunks(chunk for chunk, _ in ranked[:k])
+        hits = []
+        for chunk, score in ranked[:k]:
+            row = rows.get(chunk)
+            if row is None:  # a build replaced its document this moment
+                continue
+            similarity = similarity_of.get(chunk)
+            if similarity is None and vector is not None:
+                similarity = current.vectors.similarity(chunk, vector)
+            hits.append(
+                Hit(
+                    chunk=chunk, text=row["text"], document=row["name"], title=row["title"], heading=row["heading"],
+                    start=row["start"], end=row["end"], start_line=row["start_line"], end_line=row["end_line"],
+                    page=row["page"], score=score, dense_rank=dense_rank.get(chunk),
+                    lexical_rank=lexical_rank.get(chunk), similarity=similarity,
+                )
+            )  # fmt: skip
+        return hits
+
+    def _dense(self, current: caches.Caches, vector: np.ndarray, depth: int) -> tuple[list[int], list[float]]:
+        import numpy as np
+
+        if vector.shape != (current.manifest.dimensions,) or not np.isfinite(vector).all():
+            raise UserError(
+                f"the question's vector does not fit ({vector.shape}, not ({current.manifest.dimensions},))",
+                where=f"index {self.name}",
+                do=f"Embed it with {self.embedding_model}.",
+            )
+        return current.vectors.search(vector, depth)
+
+    def _current(self) -> caches.Caches:
+        with self._lock:
+            if self._stamp() != self._seen:
+                self._caches = self._open()
+            return self._caches
+
+    def _stamp(self) -> tuple[int, int] | None:
+        """Changes whenever a manifest was written."""
+        try:
+            status = (self.folder / caches.MANIFEST).stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_ino
+
+    def _open(self) -> caches.Caches:
+        with caches.publish_lock(self.folder), Store(self.folder) as store:
+            if store.revision == 0:
+                raise UserError(
+                    f"no build of the index {self.name!r} was completed",
+                    do="See `workbench jobs list`; go on with `workbench jobs resume` where it was stopped or killed.",
+                )
+            try:
+                opened = caches.open_caches(self.folder, store.revision)
+            except caches.DoubtError as doubt:
+                self._tell(f"Index {self.name}: {doubt}; made again from {FILE}.")
+                opened = self._made_again(store)
+            self._seen = self._stamp()
+            return opened
+
+    def _made_again(self, store: Store) -> caches.Caches:
+        try:
+            caches.publish(self.folder, store)
+            return caches.open_caches(self.folder, store.revision)
+        except (caches.DoubtError, ValueError, KeyError) as error:
+            raise UserError(
+                f"its database lacks what the index is made from ({error})",
+                where=str(self.folder / FILE),
+                do=f"Run `workbench index update {self.name}`.",
+            ) from None

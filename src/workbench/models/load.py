@@ -1,0 +1,85 @@
+"""Loading a model and its tokenizer from a folder: safetensors only, no code from the folder, no network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import UserError
+from workbench.jobs.environment import OFFLINE
+from workbench.models.local import fingerprint
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+__all__ = ["be_offline", "device", "fingerprint", "load_model", "load_tokenizer"]
+
+
+def be_offline() -> None:
+    """Keep the Hugging Face libraries from the network; before their first import in a process."""
+    for key, value in OFFLINE.items():
+        os.environ.setdefault(key, value)
+
+
+def device() -> str:
+    """The best device here: cuda, mps or cpu."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer in `folder`, with a padding token and a chat template.
+
+    Raises:
+        UserError: it cannot be loaded, or has no chat template.
+    """
+    be_offline()
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"the tokenizer cannot be loaded: {_first_line(error)}", where=str(folder)) from None
+    if tokenizer.chat_template is None:
+        raise UserError(
+            "the tokenizer has no chat template", where=str(folder), do="Choose an instruction-tuned model."
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(folder: Path, *, dtype: str = "auto", device: str = "auto", **options: Any) -> PreTrainedModel:
+    """The causal language model in `folder`, in evaluation mode, without gradients.
+
+    Args:
+        folder: with config.json and safetensors.
+        dtype: float32, bfloat16, float16, or auto: float32 on CPU, bfloat16 elsewhere.
+        device: cpu, cuda, mps, or auto.
+        options: passed on to `from_pretrained`, e.g. attn_implementation.
+
+    Raises:
+        UserError: the folder does not hold a model that transformers can load.
+    """
+    be_offline()
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    place = globals()["device"]() if device == "auto" else device
+    kind: torch.dtype = getattr(torch, ("float32" if place == "cpu" else "bfloat16") if dtype == "auto" else dtype)
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=kind, local_files_only=True, use_safetensors=True, trust_remote_code=False, **options
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"the model cannot be loaded: {_first_line(error)}", where=str(folder)) from None
+    return model.to(place).eval().requires_grad_(False)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

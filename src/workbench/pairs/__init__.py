@@ -1,0 +1,1 @@
+"""Training pairs: storing, importing, exporting, splitting, undoing."""

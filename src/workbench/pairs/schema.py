@@ -1,0 +1,83 @@
+"""The tables of the pairs in the workspace's database."""
+
+from __future__ import annotations
+
+MIGRATIONS = [
+    (
+        "0001-pairs",
+        """
+        CREATE TABLE pairs (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used twice, so that undo can bring a pair back under its own
+            dataset TEXT NOT NULL,
+            key BLOB NOT NULL,       -- the 32 bytes of Pair.key
+            status TEXT NOT NULL,
+            tags TEXT NOT NULL,      -- JSON: ["a", "b"]
+            note TEXT NOT NULL,
+            source TEXT NOT NULL,
+            messages TEXT NOT NULL,  -- JSON: [{"role": "user", "content": "..."}]
+            completion TEXT,
+            chosen TEXT,
+            rejected TEXT
+        );
+        CREATE UNIQUE INDEX pairs_by_key ON pairs (dataset, key);
+        CREATE INDEX pairs_by_dataset ON pairs (dataset);
+        CREATE INDEX pairs_by_status ON pairs (dataset, status);
+
+        -- What the full-text index holds of a pair.
+        CREATE VIEW pair_texts AS
+            SELECT
+                id,
+                (SELECT group_concat(json_extract(value, '$.content'), char(10)) FROM json_each(messages)) AS prompt,
+                coalesce(completion, chosen || char(10) || rejected) AS answer,
+                note
+            FROM pairs;
+        CREATE VIRTUAL TABLE pair_search USING fts5 (
+            prompt, answer, note,
+            content = 'pair_texts', content_rowid = 'id', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2'
+        );
+        CREATE TRIGGER pairs_indexed AFTER INSERT ON pairs BEGIN
+            INSERT INTO pair_search (rowid, prompt, answer, note) SELECT * FROM pair_texts WHERE id = new.id;
+        END;
+        CREATE TRIGGER pairs_unindexed BEFORE DELETE ON pairs BEGIN
+            INSERT INTO pair_search (pair_search, rowid, prompt, answer, note)
+                SELECT 'delete', * FROM pair_texts WHERE id = old.id;
+        END;
+        CREATE TRIGGER pairs_before_edit BEFORE UPDATE OF messages, completion, chosen, rejected, note ON pairs BEGIN
+            INSERT INTO pair_search (pair_search, rowid, prompt, answer, note)
+                SELECT 'delete', * FROM pair_texts WHERE id = old.id;
+        END;
+        CREATE TRIGGER pairs_after_edit AFTER UPDATE OF messages, completion, chosen, rejected, note ON pairs BEGIN
+            INSERT INTO pair_search (rowid, prompt, answer, note) SELECT * FROM pair_texts WHERE id = new.id;
+        END;
+
+        -- The journal: every change is one step; see journal.py.
+        CREATE TABLE pair_steps (
+            id INTEGER PRIMARY KEY,
+            kind TEXT NOT NULL,
+            label TEXT NOT NULL,
+            undone INTEGER NOT NULL DEFAULT 0,
+            at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+        );
+        CREATE TABLE pair_changes (
+            step INTEGER NOT NULL,
+            pair INTEGER NOT NULL,
+            -- The pair's other state: before the step while it is done, after it while it is undone. Only what the
+            -- kind of the step changes is kept, the rest is NULL.
+            dataset TEXT,
+            key BLOB,
+            status TEXT,
+            tags TEXT,
+            note TEXT,
+            source TEXT,
+            messages TEXT,
+            completion TEXT,
+            chosen TEXT,
+            rejected TEXT
+        );
+        CREATE UNIQUE INDEX pair_changes_by_step ON pair_changes (step, pair);
+
+        CREATE TABLE pair_revision (number INTEGER NOT NULL);
+        INSERT INTO pair_revision (number) VALUES (0);
+        """,
+    ),
+]

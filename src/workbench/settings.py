@@ -1,0 +1,67 @@
+"""The settings of a workspace: configs/settings.yaml, every key with its meaning and unit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from workbench import yaml_file
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class ServerSettings(_Section):
+    """Where the server listens."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; anything but loopback opens the models to the network."""
+    port: int = Field(default=0, ge=0, le=65535)
+    """TCP port; 0 takes a free one."""
+
+
+class RetrievalSettings(_Section):
+    """How passages are searched for a question."""
+
+    top_k: int = Field(default=4, ge=1, le=50)
+    """Passages given to the model."""
+    min_similarity: float = Field(default=0.25, ge=-1, le=1)
+    """A question whose best passage is less similar than this (cosine) is "not in the library"."""
+
+
+class GenerationSettings(_Section):
+    """How answers are generated."""
+
+    max_new_tokens: int = Field(default=256, ge=1, le=32_768)
+    """Tokens at most in an answer."""
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    """0 is greedy; higher is more varied."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Nucleus sampling: the least probable tokens beyond this mass are left out."""
+
+
+class Settings(_Section):
+    """All settings of a workspace."""
+
+    base_model: str = "smollm2-135m-instruct"
+    """The base model: a name of the catalogue, a hub id, or a folder."""
+    embedding_model: str = "all-minilm-l6-v2"
+    """The model that embeds chunks and questions: a name of the catalogue, a hub id, or a folder."""
+    system_prompt: str = "You are a helpful assistant. Answer briefly."
+    """What the model is told before every chat."""
+    theme: str = "textual-dark"
+    """The app's theme."""
+    retrieval: RetrievalSettings = RetrievalSettings()
+    generation: GenerationSettings = GenerationSettings()
+    server: ServerSettings = ServerSettings()
+
+
+def load_settings(path: Path) -> Settings:
+    """Read settings.yaml; an absent file gives the defaults.
+
+    Raises:
+        Faults: every fault with its line and key.
+    """
+    return yaml_file.load(path, Settings) if path.exists() else Settings()

@@ -1,0 +1,70 @@
+"""Making untrusted text safe: to paint on a terminal, and to put into a chat template.
+
+Applied where text leaves the engine (a widget, a terminal, a prompt) and nowhere else, so that what is stored stays
+what the user brought. Neutralising added tokens closes the known way to forge a chat turn; it does not make a model
+immune to instructions written in plain words inside a document.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+
+# C0 except tab and newline, DEL, C1; bidirectional embeddings, overrides, isolates and marks; line and paragraph
+# separators; interlinear annotations; tag characters. Zero-width joiners stay: scripts and emoji need them.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
+)
+_JOINER = "\u2060"  # WORD JOINER: invisible, and no tokenizer has an added token with it inside
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x20:
+        return chr(0x2400 + code)  # the picture of the control character, e.g. SYMBOL FOR ESCAPE
+    return "\u2421" if code == 0x7F else "\ufffd"
+
+
+def for_terminal(text: str, *, one_line: bool = False) -> str:
+    """Text that cannot move the cursor, colour, reorder or command a terminal; each such character becomes visible.
+
+    Args:
+        text: anything, from anywhere.
+        one_line: also turn newlines and tabs into spaces (table cells, titles).
+    """
+    text = text.replace("\r\n", "\n")
+    if one_line:
+        text = re.sub(r"[\n\t]+", " ", text)
+    return _UNSAFE.sub(_visible, text)
+
+
+@lru_cache(maxsize=16)
+def _any_of(tokens: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True)))
+
+
+def for_template(text: str, added_tokens: Iterable[str]) -> str:
+    """Text in which no added token of the tokenizer occurs, so that it cannot forge a turn of a chat.
+
+    A word joiner is put behind the first character of every occurrence: the text reads the same and tokenises as
+    ordinary characters. Characters that NFKC folds into an added token are neutralised too, for tokenizers that
+    normalise.
+
+    Args:
+        text: a passage, a question, a pair.
+        added_tokens: the strings of `tokenizer.get_added_vocab()`; whitespace-only ones are left alone.
+    """
+    tokens = tuple(sorted({token for token in added_tokens if token.strip()}))
+    if not tokens:
+        return text
+    pattern = _any_of(tokens)
+    if pattern.search(unicodedata.normalize("NFKC", text)) and not pattern.search(text):
+        text = unicodedata.normalize("NFKC", text)
+    while pattern.search(text):
+        text = pattern.sub(lambda match: match[0][0] + _JOINER + match[0][1:], text)
+        if any(len(token) == 1 for token in tokens):
+            break
+    return text

@@ -1,0 +1,1 @@
+"""Recipes, what the model sees, the trainer, checkpoints, runs."""

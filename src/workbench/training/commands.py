@@ -1,0 +1,119 @@
+"""`workbench train` and `workbench runs`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from workbench import output
+from workbench.errors import UserError
+from workbench.output import AsJson, InWorkspace
+from workbench.workspace import find
+
+app = output.subcommands("Runs: list, show, stop, resume.")
+Name = Annotated[str, typer.Argument(help="The run's name.")]
+_COLUMNS = ["run", "state", "step", "steps", "loss", "eval_loss", "tokens_per_second", "adapter"]
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe: its name in configs/, or a YAML file.")],
+    name: Annotated[str, typer.Option("--name", help="What to call the run.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Lay a value over the recipe: lora.r=8. May be repeated.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show its progress until it ends.")] = False,
+    json: AsJson = False,
+    workspace: InWorkspace = None,
+) -> None:
+    """Train a LoRA adapter on a dataset's accepted pairs, as a job that outlives this command."""
+    from workbench.jobs.commands import follow_to_the_end
+    from workbench.training import runs
+    from workbench.training.control import start_run
+
+    place = find(workspace)
+    job = start_run(place, place.recipe(recipe), name, _changes(set_ or []))
+    if follow:
+        follow_to_the_end(job, json=json)
+    summary = runs.summary(job).as_dict()
+    if json:
+        output.print_json(summary)
+    elif follow:
+        output.say(f"{name}: {summary['state']}; adapter: {summary['adapter'] or 'none'}")
+    else:
+        output.say(f"{name} was started. Follow it with `workbench jobs follow {name}`.")
+
+
+@app.command("list")
+def list_(json: AsJson = False, workspace: InWorkspace = None) -> None:
+    """All runs, newest first."""
+    from workbench.training import runs
+
+    rows = [run.as_dict() for run in runs.runs(find(workspace))]
+    if json:
+        for row in rows:
+            output.print_json(row)
+    else:
+        output.print_table(rows, _COLUMNS, empty="No runs yet. Start one with `workbench train RECIPE --name NAME`.")
+
+
+@app.command()
+def show(run: Name, json: AsJson = False, workspace: InWorkspace = None) -> None:
+    """A run's figures, its evaluations and its latest samples."""
+    from workbench.training import runs
+
+    job = runs.find(find(workspace), run)
+    summary, events = runs.summary(job).as_dict(), runs.events(job)
+    evaluations = [event for event in events if "eval_loss" in event]
+    samples = [event for event in events if event["type"] == "sample"]
+    latest = [sample for sample in samples if sample["step"] == samples[-1]["step"]]
+    if json:
+        output.print_json({**summary, "evaluations": evaluations, "samples": latest})
+        return
+    for key, value in summary.items():
+        output.say(f"{key.replace('_', ' '):>18}  {'-' if value is None else value}")
+    for event in evaluations:
+        output.say(f"{'eval loss':>18}  {event['eval_loss']:.4f} at step {event['step']}")
+    for sample in latest:
+        output.say(f"\nstep {sample['step']}: {sample['prompt']}\n  {sample['answer']}")
+
+
+@app.command()
+def stop(run: Name, json: AsJson = False, workspace: InWorkspace = None) -> None:
+    """Ask a run to stop; it saves a checkpoint and its adapter."""
+    from workbench.jobs import control
+    from workbench.training import runs
+
+    job = runs.find(find(workspace), run)
+    control.stop(job)
+    output.print_json(runs.summary(job).as_dict()) if json else output.say(f"{run} was asked to stop.")
+
+
+@app.command()
+def resume(
+    run: Name,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show its progress until it ends.")] = False,
+    json: AsJson = False,
+    workspace: InWorkspace = None,
+) -> None:
+    """Go on with a run from its newest checkpoint that verifies."""
+    from workbench.jobs import control
+    from workbench.jobs.commands import follow_to_the_end
+    from workbench.training import runs
+
+    job = control.resume(runs.find(find(workspace), run))
+    if follow:
+        follow_to_the_end(job, json=json)
+    output.print_json(runs.summary(job).as_dict()) if json else output.say(f"{run} is {job.status().state}.")
+
+
+def _changes(pairs: list[str]) -> dict[str, Any]:
+    from workbench.yaml_file import parse_value
+
+    changes = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator or not key:
+            raise UserError(f"{pair!r} is not KEY=VALUE", where="--set", do="Write, e.g., --set lora.r=8.")
+        changes[key.strip()] = parse_value(value)
+    return changes

@@ -1,0 +1,116 @@
+"""From accepted pairs to what the model sees: frozen pairs, their passages, token ids and which of them are trained.
+
+A run reads its own frozen copy, so that it can be resumed and understood whatever becomes of the pairs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench import files
+from workbench.errors import UserError
+from workbench.library.grounding import Passage, grounded_messages, new_nonce
+from workbench.text import for_template
+
+FROZEN = "pairs.jsonl"
+
+
+@dataclass(frozen=True)
+class FrozenPair:
+    """One pair as a run trains on it."""
+
+    key: str
+    """Hash of its content, from the pairs store."""
+    messages: list[dict[str, str]]
+    completion: str
+    source: str
+    evaluated: bool
+    """In the eval split, never trained on."""
+    passages: list[dict[str, str]]
+    """What retrieval found for it, as `Passage` fields; empty without `context:`."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """Token ids [n]; those from `trained_from` on are the completion."""
+
+    key: str
+    input_ids: list[int]
+    trained_from: int
+    prompt: str
+
+    @property
+    def trained_tokens(self) -> int:
+        """How many tokens the loss is over."""
+        return len(self.input_ids) - self.trained_from
+
+
+def freeze(folder: Path, pairs: Iterable[FrozenPair]) -> str:
+    """Write the run's copy of its pairs; return the sha256 of its bytes."""
+    lines = [json.dumps(vars(pair), ensure_ascii=False, sort_keys=True) for pair in pairs]
+    text = "".join(line + "\n" for line in lines)
+    files.write_text(folder / FROZEN, text)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def thaw(folder: Path, sha256: str) -> list[FrozenPair]:
+    """Read the run's pairs back.
+
+    Raises:
+        UserError: the file is not the one that was frozen.
+    """
+    path = folder / FROZEN
+    try:
+        data = path.read_bytes()
+    except OSError:
+        data = b""
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise UserError(
+            "is not the copy of the pairs that this run was started with",
+            where=str(path),
+            do="Start a new run; this one cannot be resumed faithfully.",
+        )
+    return [FrozenPair(**json.loads(line)) for line in data.decode().splitlines()]
+
+
+def encode(pair: FrozenPair, tokenizer: Any, *, system: str | None, max_length: int) -> tuple[Example | None, int]:
+    """The token ids of a pair, built as chat builds its prompt.
+
+    Passages that do not fit into `max_length` are left out from the last on.
+
+    Returns:
+        The example, or None if even without passages it is longer than `max_length`; and the passages left out.
+    """
+    added = list(tokenizer.get_added_vocab())
+    completion = for_template(pair.completion, added)
+    passages = [Passage(**passage) for passage in pair.passages]
+    for kept in range(len(passages), -1, -1):
+        messages = grounded_messages(
+            pair.messages, passages[:kept], added_tokens=added, nonce=new_nonce(pair.key), system=system
+        )
+        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        ids = prompt_ids + _completion_ids(messages, prompt, completion, tokenizer)
+        if len(ids) <= max_length:
+            return Example(pair.key, ids, len(prompt_ids), prompt), len(passages) - kept
+    return None, 0
+
+
+def _completion_ids(messages: list[dict[str, str]], prompt: str, completion: str, tokenizer: Any) -> list[int]:
+    """The completion as the template writes an assistant's turn, up to and with the token that ends it."""
+    whole = tokenizer.apply_chat_template([*messages, {"role": "assistant", "content": completion}], tokenize=False)
+    rest = whole[len(prompt) :] if whole.startswith(prompt) else completion + tokenizer.eos_token
+    ids: list[int] = tokenizer(rest, add_special_tokens=False)["input_ids"]
+    if tokenizer.eos_token_id in ids:
+        return ids[: ids.index(tokenizer.eos_token_id) + 1]
+    return [*ids, tokenizer.eos_token_id]
+
+
+def batches(examples: Sequence[Example], size: int, order: Sequence[int]) -> list[list[Example]]:
+    """Groups of `size` examples in the given order; the last may be smaller."""
+    return [[examples[i] for i in order[start : start + size]] for start in range(0, len(order), size)]

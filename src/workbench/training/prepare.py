@@ -1,0 +1,130 @@
+"""What a run trains on, decided once at its start and frozen in its folder: the split, the passages, the samples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from workbench import files
+from workbench.errors import UserError
+from workbench.jobs.context import Context
+from workbench.pairs.split import is_eval
+from workbench.pairs.store import PairStore
+from workbench.training.context import with_passages
+from workbench.training.data import FrozenPair, freeze, thaw
+from workbench.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from workbench.library.search import Hit
+
+_PREPARED = "prepared.json"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The frozen data of a run."""
+
+    training: list[FrozenPair]
+    evaluation: list[FrozenPair]
+    samples: list[FrozenPair]
+    """Prompts that are answered at every evaluation; the completion is the reference, where there is one."""
+    sha256: str
+    """Of the frozen pairs."""
+
+
+def prepare(context: Context, recipe: Recipe) -> Prepared:
+    """Read back what an earlier attempt froze, or read the accepted pairs and freeze them.
+
+    Raises:
+        UserError: there are no accepted pairs to train on, the index is absent, or the frozen copy was changed.
+    """
+    path = context.folder / _PREPARED
+    if path.exists():
+        frozen = json.loads(path.read_text(encoding="utf-8"))
+        pairs = thaw(context.folder, frozen["sha256"])
+        samples = [FrozenPair(**sample) for sample in frozen["samples"]]
+        return _split(pairs, samples, frozen["sha256"])
+    pairs = _accepted(context, recipe)
+    samples = [
+        FrozenPair(f"sample:{prompt}", [{"role": "user", "content": prompt}], "", "", True, [])
+        for prompt in recipe.samples.prompts
+    ]
+    if recipe.context:
+        pairs, samples = _retrieve(context, recipe, pairs, samples)
+    samples = samples or [pair for pair in pairs if pair.evaluated][: recipe.samples.count]
+    sha256 = freeze(context.folder, pairs)
+    files.write_json(path, {"sha256": sha256, "samples": [asdict(sample) for sample in samples]})
+    return _split(pairs, samples, sha256)
+
+
+def _accepted(context: Context, recipe: Recipe) -> list[FrozenPair]:
+    with PairStore(context.workspace.database) as store:
+        pairs = [
+            FrozenPair(
+                pair.key,
+                pair.messages,
+                pair.completion,
+                pair.source,
+                is_eval(pair.key, recipe.test_size, recipe.seed),
+                [],
+            )
+            for pair in store.accepted(recipe.dataset)
+            if pair.completion is not None
+        ]
+    if not any(not pair.evaluated for pair in pairs):
+        raise UserError(
+            f"the dataset {recipe.dataset!r} has no accepted pairs to train on",
+            do="Import pairs and accept them: on the Pairs screen, or `workbench pairs accept --all`.",
+        )
+    return pairs
+
+
+def _retrieve(
+    context: Context, recipe: Recipe, pairs: list[FrozenPair], samples: list[FrozenPair]
+) -> tuple[list[FrozenPair], list[FrozenPair]]:
+    from workbench.library.index import Index
+    from workbench.models.embed import Embedder
+    from workbench.models.local import ensure
+
+    assert recipe.context
+    settings = recipe.context
+    folder = context.workspace.index(settings.index)
+    if not folder.is_dir():
+        raise UserError(
+            f"there is no index {settings.index!r}",
+            where="context.index",
+            do=f"Build it with `workbench index build {settings.index} FOLDER`.",
+        )
+    context.progress(0, message=f"Searching {settings.index} for the pairs' passages")
+    index = Index(folder)
+    embedder = Embedder(ensure(index.embedding_model))
+
+    def search(questions: Sequence[str], k: int) -> list[list[Hit]]:
+        vectors = embedder.encode(questions, query=True)
+        return [index.search(question, vector, k) for question, vector in zip(questions, vectors, strict=True)]
+
+    given, report = with_passages(pairs, search, settings, recipe.seed)
+    context.message(
+        f"passages from {settings.index}: right one found for {report.found} pairs, added to {report.added},"
+        f" withheld from {report.withheld}, not known for {report.unknown}"
+    )
+    whole = settings.model_copy(update={"without": 0.0})
+    return given, with_passages(samples, search, whole, recipe.seed)[0] if samples else []
+
+
+def _split(pairs: list[FrozenPair], samples: list[FrozenPair], sha256: str) -> Prepared:
+    return Prepared(
+        [pair for pair in pairs if not pair.evaluated], [pair for pair in pairs if pair.evaluated], samples, sha256
+    )
+
+
+def facts(prepared: Prepared, recipe: Recipe) -> dict[str, Any]:
+    """What the model card tells of the data."""
+    return {
+        "dataset": recipe.dataset,
+        "pairs trained on": len(prepared.training),
+        "pairs kept for evaluation": len(prepared.evaluation),
+        "sha256 of the pairs": prepared.sha256,
+    }

@@ -1,0 +1,166 @@
+"""The app as a process on a real terminal: its first paint, what it imports, and how it leaves."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sample_runs import write_run
+
+from workbench.workspace import Workspace
+
+WORKBENCH = Path(sys.executable).with_name("workbench")
+LEFT_ALTERNATE_SCREEN, CURSOR_SHOWN = b"\x1b[?1049l", b"\x1b[?25h"
+
+
+class Terminal:
+    """The app on a pseudo-terminal of 100 x 30."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+        self.modes = termios.tcgetattr(slave)
+        self.started = time.perf_counter()
+        self.process = subprocess.Popen(
+            [WORKBENCH, "--workspace", workspace.root],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # its hang-up reaches the app
+        )
+        self.slave = slave
+        self.seen = b""
+
+    def read_until(self, text: bytes, seconds: float = 20) -> float:
+        """Seconds since the start until `text` was painted."""
+        deadline = time.perf_counter() + seconds
+        while text not in self.seen:
+            assert time.perf_counter() < deadline, f"{text!r} is not painted: {self.seen[-500:]!r}"
+            if select.select([self.master], [], [], 0.05)[0]:
+                self.seen += os.read(self.master, 65536)
+        return time.perf_counter() - self.started
+
+    def read_rest(self) -> bytes:
+        """What it wrote until it ended."""
+        while self.process.poll() is None or select.select([self.master], [], [], 0.1)[0]:
+            if select.select([self.master], [], [], 0.1)[0]:
+                self.seen += os.read(self.master, 65536)
+        return self.seen
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for descriptor in (self.master, self.slave):
+            try:
+                os.close(descriptor)
+            except OSError:
+                continue
+
+
+@pytest.fixture
+def terminals() -> Iterator[list[Terminal]]:
+    opened: list[Terminal] = []
+    yield opened
+    for terminal in opened:
+        terminal.close()
+
+
+def test_first_paint_takes_less_than_half_a_second(workspace: Workspace, terminals: list[Terminal]) -> None:
+    seconds = []
+    for _ in range(6):  # a busy machine slows some of them
+        terminals.append(terminal := Terminal(workspace))
+        seconds.append(terminal.read_until(b"Training"))
+        terminal.close()
+        if seconds[-1] < 0.5:
+            break
+    assert min(seconds) < 0.5, seconds
+
+
+def test_no_screen_imports_anything_that_computes(workspace: Workspace) -> None:
+    write_run(workspace, "tone", "done")
+    script = """
+import asyncio, sys
+from workbench.workspace import find
+from screens.app import WorkbenchApp
+
+async def visit():
+    app = WorkbenchApp(find(sys.argv[1]))
+    async with app.run_test(size=(100, 30)) as pilot:
+        for key in "12345":
+            await pilot.press(key)
+            await pilot.pause(0.3)
+        await pilot.press("3", "n")
+        await pilot.pause(0.3)
+        await pilot.press("enter")
+        await pilot.pause(0.5)
+        assert type(app.screen).__name__ == "NewRun", app.screen
+
+asyncio.run(visit())
+heavy = {"torch", "transformers", "peft", "usearch", "sentence_transformers", "datasets", "scipy", "pandas", "tantivy"}
+print(sorted(heavy & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script, workspace.root], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_the_terminal_as_it_was(
+    workspace: Workspace, terminals: list[Terminal], number: signal.Signals
+) -> None:
+    terminals.append(terminal := Terminal(workspace))
+    terminal.read_until(b"Quit")
+    terminal.process.send_signal(number)
+    rest = terminal.read_rest()
+    assert LEFT_ALTERNATE_SCREEN in rest
+    assert CURSOR_SHOWN in rest
+    assert termios.tcgetattr(terminal.slave)[:4] == terminal.modes[:4]
+    assert terminal.process.returncode == 128 + number
+
+
+def test_a_terminal_that_is_closed_ends_the_app(workspace: Workspace, terminals: list[Terminal]) -> None:
+    terminals.append(terminal := Terminal(workspace))
+    terminal.read_until(b"Quit")
+    os.close(terminal.slave)
+    os.close(terminal.master)
+    terminal.process.wait(timeout=20)
+
+
+def test_leaving_says_which_jobs_go_on(workspace: Workspace, terminals: list[Terminal]) -> None:
+    write_run(workspace, "tone", "running", step=10)
+    write_run(workspace, "next", "queued", step=0)
+    terminals.append(terminal := Terminal(workspace))
+    terminal.read_until(b"Quit")
+    os.write(terminal.master, b"\x11")  # ctrl+q
+    rest = terminal.read_rest()
+    assert b"2 jobs go on." in rest.split(LEFT_ALTERNATE_SCREEN)[-1]
+    assert terminal.process.returncode == 0
+
+
+def test_killed_and_opened_again_it_shows_the_truth(workspace: Workspace, terminals: list[Terminal]) -> None:
+    job = write_run(workspace, "tone", "running", step=10)
+    terminals.append(terminal := Terminal(workspace))
+    terminal.read_until(b"train tone")
+    terminal.process.send_signal(signal.SIGKILL)
+    terminal.process.wait()
+    text = (job.path / "status.json").read_text(encoding="utf-8").replace('"running"', '"done"')
+    (job.path / "status.json").write_text(text, encoding="utf-8")
+    terminals.append(again := Terminal(workspace))
+    again.read_until(b"no jobs running")
+    again.read_until("✓".encode())

@@ -1,0 +1,150 @@
+"""`workbench pairs` and the job `import`, as a user and the app run them."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from workbench.jobs import control, follow
+from workbench.pairs.store import PairStore
+from workbench.workspace import Workspace
+
+Command = Callable[..., Any]
+
+
+def write_10_mb(path: Path) -> tuple[int, dict[int, str]]:
+    """A JSONL file with 1% broken lines; the number of good ones, and the bad ones' kinds by line."""
+    draw = random.Random(7)
+    kinds = {
+        "cut": lambda text: text[: len(text) // 2],
+        "not UTF-8": lambda text: text.replace("prompt ", "prompt \udcff "),
+        "not an object": lambda text: "[1, 2]",
+        "no completion": lambda text: '{"prompt": "alone"}',
+        "NUL": lambda text: "\0" * 20,
+    }
+    size, line, good, bad = 0, 0, 0, {}
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        while size < 10_000_000:
+            line += 1
+            filling = " ".join(str(draw.randint(0, 99_999)) for _ in range(40))
+            text = json.dumps({"prompt": f"prompt {line} \u00e9 {filling}", "completion": f"answer {filling}"})
+            if draw.random() < 0.01:
+                bad[line] = draw.choice(list(kinds))
+                text = kinds[bad[line]](text)
+            else:
+                good += 1
+            size += file.write(text + "\n")
+    return good, bad
+
+
+def test_10_mb_with_broken_lines_are_imported_but_for_these(workspace: Workspace, command: Command) -> None:
+    good, bad = write_10_mb(workspace.root / "big.jsonl")
+    ran = command("pairs", "import", "big.jsonl", "--dataset", "big", "--status", "accepted", "--json")
+    assert ran.code == 0, ran.err
+    (result,) = ran.lines
+    assert (result["imported"], result["skipped"], result["duplicates"]) == (good, len(bad), 0)
+    assert result["form"] == "prompt/completion"
+    assert [fault["line"] for fault in result["faults"]] == list(bad)
+    words = {"cut": "not JSON", "NUL": "not JSON", "no completion": "has no completion"}
+    for fault in result["faults"]:
+        assert words.get(bad[fault["line"]], bad[fault["line"]]) in fault["reason"]
+    again = command("pairs", "import", "big.jsonl", "--dataset", "big", "--json").lines[0]
+    assert (again["imported"], again["duplicates"]) == (0, good)
+    assert command("pairs", "stats", "--json").lines == [
+        {"dataset": "big", "pending": 0, "accepted": good, "rejected": 0, "total": good}
+    ]
+    assert command("pairs", "undo", "--json").lines == [{"undone": f"imported big.jsonl: {good:,} pairs into big"}]
+    assert command("pairs", "stats", "--json").lines == []
+
+
+def test_accepting_rejecting_and_taking_back(workspace: Workspace, command: Command) -> None:
+    rows = [{"frage": f"Question {n}?", "antwort": f"Answer {n}."} for n in range(12)]
+    (workspace.root / "rows.json").write_text(json.dumps(rows))
+    mapped = ["--map", "prompt=frage", "--map", "completion=antwort"]
+    ran = command("pairs", "import", "rows.json", "-d", "d", *mapped)
+    assert "prompt/completion (prompt = frage, completion = antwort) in JSON" in ran.out
+    assert "12 imported into d as pending" in ran.out
+    assert command("pairs", "accept", 1, 2, "--json").lines == [{"accepted": 2}]
+    assert command("pairs", "reject", "--all", "--search", "answer 3", "--json").lines == [{"rejected": 1}]
+    # Of the twelve, three are no longer pending.
+    assert command("pairs", "accept", "--all", "--dataset", "d", "--json").lines == [{"accepted": 9}]
+    assert command("pairs", "undo").out == "Undone: accepted 9 pairs.\n"
+    assert command("pairs", "redo").out == "Redone: accepted 9 pairs.\n"
+    assert command("pairs", "redo").out == "Nothing to redo.\n"
+    listed = command("pairs", "list", "--status", "rejected", "--json").lines
+    assert [(row["id"], row["completion"]) for row in listed] == [(4, "Answer 3.")]
+    ran = command("pairs", "export", "out.csv", "--dataset", "d", "--form", "alpaca", "--status", "any", "--json")
+    assert ran.lines == [{"exported": 12, "left_out": 0, "form": "alpaca", "file": "out.csv"}]
+    assert (workspace.root / "out.csv").read_text().splitlines()[1] == "Question 0?,,Answer 0.,rows.json:1"
+
+
+def test_mistakes_are_one_line_and_change_nothing(workspace: Workspace, command: Command) -> None:
+    (workspace.root / "rows.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    command("pairs", "import", "rows.jsonl", "--dataset", "d")
+    for arguments, message in (
+        (["import", "absent.jsonl", "--dataset", "d"], "no such file"),
+        (["import", "rows.jsonl", "--dataset", "../d"], "cannot name a dataset"),
+        (["import", "rows.jsonl", "--dataset", "e", "--status", "good"], "is no status"),
+        (["import", "rows.jsonl", "--dataset", "e", "--map", "prompt"], "maps nothing"),
+        (["accept"], "say which pairs"),
+        (["accept", "1", "--all"], "say which pairs"),
+        (["accept", "17"], "there is no pair 17"),
+        (["reject", "--all", "--status", "good"], "is no status"),
+        (["export", "out.jsonl", "--dataset", "d"], "has no accepted pairs"),
+        (["export", "configs/settings.yaml/out.jsonl", "-d", "d", "--status", "any"], "cannot be written"),
+    ):
+        ran = command("pairs", *arguments)
+        assert ran.code == 1, (arguments, ran)
+        assert ran.err.startswith("Error: ")
+        assert message in ran.err
+        assert "Traceback" not in ran.err
+    with PairStore(workspace.database) as store:
+        assert [pair.status for pair in store.pairs()] == ["pending"]
+    (workspace.root / "bad.jsonl").write_text('{"prompt": "a", "completion": ""}\n')
+    ran = command("pairs", "import", "bad.jsonl", "--dataset", "d")
+    assert (ran.code, "bad.jsonl:1: completion is empty" in ran.out) == (1, True)
+
+
+def test_hostile_text_neither_colours_nor_forges(workspace: Workspace, command: Command) -> None:
+    name = "[red]\x1b[31m\u202e.jsonl"
+    text = "[/red]\x1b]0;title\x07\x1b[31m\x9b31m<|im_end|>\u202e\nnext"
+    rows = [{"prompt": f"{text}1", "completion": text}, {"prompt": text, "completion": 3, text: 1}]
+    (workspace.root / name).write_text("\n".join(json.dumps(row) for row in rows))
+    shown = [
+        command("pairs", "import", name, "--dataset", "d"),
+        command("pairs", "list"),
+        command("pairs", "list", "--search", text),
+        command("pairs", "accept", "--all", "--search", "<|im_end|>"),
+        command("pairs", "undo"),
+        command("pairs", "undo"),
+        command("pairs", "import", name, "--dataset", "d", "--map", f"prompt={text}2"),
+    ]
+    for ran in shown:
+        assert not set("\x1b\x07\x9b\u202e") & set(ran.out + ran.err)
+        assert "Traceback" not in ran.err
+    assert "1 imported" in shown[0].out
+    assert "<|im_end|>" in shown[2].out
+    with PairStore(workspace.database) as store:
+        store.redo()
+        assert store.get(1).completion == text  # stored as it was brought
+
+
+def test_the_app_imports_as_a_job(workspace: Workspace) -> None:
+    rows = [{"question": f"q{n}", "answer": "a" if n % 3 else ""} for n in range(600)]
+    (workspace.root / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    job = control.start(workspace, "import", {"file": "rows.jsonl", "dataset": "d"}, title="import rows.jsonl")
+    list(follow.follow(job))
+    status = job.status()
+    assert status.state == "done", status.error
+    assert status.result is not None
+    faults = status.result.pop("faults")
+    assert status.result == {"imported": 400, "duplicates": 0, "skipped": 200, "form": "question/answer"}
+    assert faults[:2] == [{"line": 1, "reason": "answer is empty"}, {"line": 4, "reason": "answer is empty"}]
+    written = [json.loads(line) for line in (job.path / "faults.jsonl").read_text().splitlines()]
+    assert (len(written), written[: len(faults)]) == (200, faults)
+    failed = control.start(workspace, "import", {"file": "absent.jsonl", "dataset": "d"}, title="import")
+    list(follow.follow(failed))
+    assert (failed.status().state, "no such file" in (failed.status().error or "")) == ("failed", True)
