@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from screens.base import WorkbenchScreen
 from screens.commands import bindings
 from screens.conversation import Conversation, Turn, with_store
 from screens.hybrid_choices import HybridChoices, read_choices
-from screens.modals.choose import Choice, Choose
+from screens.modals.choose_hybrid import choose_adapter, choose_index
 from screens.passages import FoundPassage
 from screens.server_client import ServerClient
 from screens.widgets.chat_input import ChatInput
@@ -27,19 +28,16 @@ from screens.widgets.transcript import Transcript
 from screens.widgets.turn_view import TurnView
 from workbench.errors import UserError
 from workbench.hybrid import Hybrid
-from workbench.text import for_terminal
 
 if TYPE_CHECKING:
     from workbench.chat.answer import Delta
 
-_NONE = ""  # the choice of no adapter, or no index
 _WELCOME = (
-    "[b]Ask the hybrid named above.[/]\n\n"
-    "[b $text-accent]enter[/] sends, [b $text-accent]ctrl+j[/] begins a new line, [b $text-accent]escape[/] leaves the"
-    " input or stops an answer.\n"
-    "[b $text-accent]ctrl+t[/] chooses the adapter and [b $text-accent]ctrl+l[/] the index: with both it is the hybrid,"
-    " with one of them the tuned or the rag arm, with none the base model.\n"
-    "[b $text-accent]ctrl+o[/] lists the chats of the past."
+    "[b $foreground]Ask the hybrid named above.[/]\n\n"
+    "[b $text-accent]ctrl+t[/] chooses its adapter, [b $text-accent]ctrl+l[/] its index: both make the hybrid, one the"
+    " tuned or the rag arm, none the base model.\n\n"
+    "[b $text-accent]ctrl+o[/] lists the chats of the past.\n\n"
+    "[b $text-accent]escape[/] stops an answer, and leaves the input, so that digits change the screen."
 )
 
 
@@ -132,29 +130,27 @@ class ChatScreen(WorkbenchScreen):
 
     async def _answer(self, conversation: Conversation, turn: Turn) -> None:
         transcript = self.query_one(Transcript)
-        self.query_one("#welcome").display = False
-        transcript.display = True
-        view = self._asked = await transcript.add(turn)
-        await self._say_what_is_waited_for()
+        view = self._asked = TurnView(turn)
         waiting = self.set_interval(1.0, self._say_what_is_waited_for)
 
         async def hear(_: Delta) -> None:
             waiting.stop()
-            if turn.state == "answering" and not turn.answer:
+            if not turn.answer:
                 view.wait_for("Reading the passages" if turn.citations else "Reading the question")
             await view.hear()
             if transcript.current is turn:
                 self.query_one(Sources).show(turn)
 
         try:
+            self.query_one("#welcome").display = False
+            transcript.display = True
+            await transcript.add(view)
+            await self._say_what_is_waited_for()
             await conversation.ask(self._server.client, turn, hear)
-        except UserError as error:
-            self._keep_in_input(turn.question)
-            self.app.report(error)
-        except asyncio.CancelledError:
-            if not turn.answer:
+        except BaseException as error:
+            if not (isinstance(error, asyncio.CancelledError) and turn.answer):
                 self._keep_in_input(turn.question)
-            raise
+            raise  # the base screen tells it
         finally:
             waiting.stop()
             self._answering = self._asked = None
@@ -210,19 +206,10 @@ class ChatScreen(WorkbenchScreen):
         from screens.modals.document import DocumentViewer
 
         turn = event.turn
-        chosen = turn.citations[event.at]
-        same = [citation for citation in turn.citations if citation.document == chosen.document]
         if turn.index is not None:
-            self.app.push_screen(
-                DocumentViewer(
-                    self.workspace,
-                    turn.index,
-                    chosen.document,
-                    passages=[FoundPassage.of_citation(citation) for citation in same],
-                    at=same.index(chosen),
-                    question=turn.question,
-                )
-            )
+            found = [FoundPassage.of_citation(citation) for citation in turn.citations]
+            viewer = DocumentViewer.at_passage(self.workspace, turn.index, found, event.at, turn.question)
+            self.app.push_screen(viewer)
 
     @on(Markdown.LinkClicked)
     def _link_clicked(self, event: Markdown.LinkClicked) -> None:
@@ -234,7 +221,7 @@ class ChatScreen(WorkbenchScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         match action:
             case "stop":
-                return self._answering is not None
+                return self._answering is not None or self.query_one("Sources Options").has_focus
             case "new" | "chats":
                 return None if self._answering is not None else True
         return True
@@ -242,6 +229,8 @@ class ChatScreen(WorkbenchScreen):
     def action_stop(self) -> None:
         if self._answering is not None:
             self._answering.cancel()
+        else:
+            self.action_sources()
 
     async def action_new(self) -> None:
         if self._conversation is not None:
@@ -249,39 +238,23 @@ class ChatScreen(WorkbenchScreen):
             self.query_one(ChatInput).focus()
 
     async def action_adapter(self) -> None:
-        """Choose the adapter from the runs that have one."""
-        choices = await self._read_choices()
-        if not choices.adapters:
-            raise UserError("no run has an adapter yet", do="Train one: the screen is 3.")
-        listed = [Choice(_NONE, "none", choices.base)]
-        for run in choices.adapters:
-            loss = f"loss {run.loss:.3f}" if run.loss is not None else ""
-            listed.append(Choice(run.run, run.run, "  ".join(filter(None, (run.base, loss, run.state)))))
-        hybrid = self._hybrid
+        if (hybrid := self._hybrid) is not None:
+            choices = await self._read_choices()
 
-        def chosen(name: str | None) -> None:
-            if name is not None and hybrid is not None:
-                self._choose(choices.with_adapter(self._hybrid or hybrid, name or None))
+            def chosen(run: str | None) -> None:
+                if run is not None:
+                    self._choose(choices.with_adapter(self._hybrid or hybrid, run or None))
 
-        self.app.push_screen(Choose("Which adapter?", listed, current=(hybrid and hybrid.lora) or _NONE), chosen)
+            self.app.push_screen(choose_adapter(choices, hybrid), chosen)
 
     async def action_index(self) -> None:
-        """Choose the index from those that can be searched."""
-        choices = await self._read_choices()
-        if not choices.indexes:
-            raise UserError("there is no index yet", do="Index documents: the screen is 4.")
-        listed = [Choice(_NONE, "none", "without the library")]
-        listed += [
-            Choice(index.name, index.name, f"{index.documents:,} documents, {index.chunks:,} chunks")
-            for index in choices.indexes
-        ]
-        hybrid = self._hybrid
+        if (hybrid := self._hybrid) is not None:
 
-        def chosen(name: str | None) -> None:
-            if name is not None and (now := self._hybrid or hybrid) is not None:
-                self._choose(Hybrid(now.base, now.lora, name or None))
+            def chosen(index: str | None) -> None:
+                if index is not None:
+                    self._choose(replace(self._hybrid or hybrid, rag=index or None))
 
-        self.app.push_screen(Choose("Which index?", listed, current=(hybrid and hybrid.rag) or _NONE), chosen)
+            self.app.push_screen(choose_index(await self._read_choices(), hybrid), chosen)
 
     @property
     def _hybrid(self) -> Hybrid | None:
@@ -308,7 +281,7 @@ class ChatScreen(WorkbenchScreen):
         self.app.push_screen(Chats(self.workspace, chats, current=current), self._chat_chosen)
 
     def _chat_chosen(self, chat: int | None) -> None:
-        self.run_worker(partial(self._go_to, chat), group="chat-load", exclusive=True, exit_on_error=False)
+        self.run_worker(partial(self._go_to, chat), group="chat-open", exclusive=True, exit_on_error=False)
 
     async def _go_to(self, chat: int | None) -> None:
         """Open a chat; without one stay, unless the open one was deleted."""

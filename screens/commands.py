@@ -121,7 +121,7 @@ CHAT = (
     Command("chat.adapter", "ctrl+t,m", "Adapter", "Choose the adapter: a run that has one, or none.", footer=True),
     Command("chat.index", "ctrl+l,l", "Index", "Choose the index that answers are drawn from, or none.", footer=True),
     Command("chat.chats", "ctrl+o,slash", "Chats", "Find, open, rename, delete the chats of the past.", footer=True),
-    Command("chat.stop", "escape", "Stop", "Stop the answer; what came of it is kept."),
+    Command("chat.stop", "escape", "Stop", "Stop the answer, what came of it is kept; or go back from the sources."),
     Command("chat.sources", "ctrl+s,s", "Sources", "Go to the passages of the current answer, and back."),
     Command("chat.copy", "y", "Copy", "Copy the current answer."),
     Command("chat.write", "i", "Write", "Go to the input; escape leaves it."),

@@ -56,6 +56,7 @@ class LibraryScreen(WorkbenchScreen):
         self._summaries: Sequence[IndexSummary] | None = None  # None until they were read
         self._lines: list[IndexLine] = []
         self._selected: str | None = None
+        self._listed: tuple[object, ...] | None = None  # what the documents shown depend on
         self._messages_read: tuple[str, int] | None = None
         self._not_indexed = 0  # files that the job going on has passed over
 
@@ -98,12 +99,8 @@ class LibraryScreen(WorkbenchScreen):
     async def _load(self) -> None:
         from workbench.library.catalogue import indexes
 
-        before = self._line.summary if self._line else None
-        selected = self._selected
         self._summaries = await asyncio.to_thread(indexes, self.workspace)
         self._show_indexes()
-        if selected is not None and selected == self._selected and self._line and self._line.summary != before:
-            self._show_documents()
 
     @property
     def _line(self) -> IndexLine | None:
@@ -159,7 +156,6 @@ class LibraryScreen(WorkbenchScreen):
     def _select(self, name: str | None) -> None:
         self._selected, self._messages_read, self._not_indexed = name, None, 0
         self._show_index()
-        self._show_documents()
         self.query_one(SearchView).choose(name)
         self.refresh_bindings()
 
@@ -167,13 +163,17 @@ class LibraryScreen(WorkbenchScreen):
         line = self._line
         self.query_one("#index").border_title = Content(for_terminal(line.name, one_line=True)) if line else ""
         self.query_one("#facts", Static).update(describe_index(line, self._not_indexed) if line else "")
+        self._show_documents(line)
         if line is not None and (line.live or self._view == "messages"):
             self._show_messages(line)
 
-    def _show_documents(self) -> None:
-        line = self._line
-        readable = line is not None and line.summary is not None and line.state != "damaged"
-        self.query_one(DocumentsView).show(self._selected if readable else None, describe_absence(line))
+    def _show_documents(self, line: IndexLine | None) -> None:
+        """List them again when there may be others."""
+        held = line is not None and line.summary is not None and line.state != "damaged"
+        listed = (line.name, line.summary, None if held else line.state) if line else None
+        if listed != self._listed:
+            self._listed = listed
+            self.query_one(DocumentsView).show(line.name if line and held else None, describe_absence(line))
 
     def _show_messages(self, line: IndexLine) -> None:
         read = (line.job.id, line.job.events_size) if line.job else (line.name, 0)

@@ -42,10 +42,10 @@ class IndexLine:
 
     @property
     def state(self) -> str:
-        """A job's state while one is live, else ready, incomplete, damaged, or how its only job ended."""
+        """A job's state while one is live; else ready or damaged; or how the job ended that should have made it so."""
         if self.job is not None and self.job.live:
             return self.job.status.state
-        if self.summary is not None:
+        if self.summary is not None and (self.summary.state != "incomplete" or self.ended_badly is None):
             return self.summary.state
         return self.job.status.state if self.job is not None else "incomplete"
 

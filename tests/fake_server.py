@@ -43,9 +43,11 @@ FIGURES = Figures(419, 33, 0.65, 58.7, 0.0)
 
 @dataclass
 class FakeEngine:
-    """Answers what it was told to: text pieces, in order; a `UserError` among them is raised there."""
+    """Answers what it was told to: text pieces, in order; a `UserError` among them is raised, an `Event` waited for."""
 
-    says: list[str | UserError] = field(default_factory=lambda: ["The museum is open **every day** [1]."])
+    says: list[str | UserError | threading.Event] = field(
+        default_factory=lambda: ["The museum is open **every day** [1]."]
+    )
     hits: Sequence[Any] = HITS
     citations: tuple[Citation, ...] = CITATIONS
     not_in_library: bool = False
@@ -86,7 +88,10 @@ class FakeEngine:
         for piece in self.says:
             if isinstance(piece, UserError):
                 raise piece
-            yield Delta(piece)
+            if isinstance(piece, threading.Event):
+                piece.wait(30)
+            else:
+                yield Delta(piece)
         while self.endless and not cancelled():
             threading.Event().wait(0.01)
         if self.endless:

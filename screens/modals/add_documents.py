@@ -77,24 +77,26 @@ class AddDocuments(ModalScreen[ToIndex | None]):
 
     @property
     def _path(self) -> Path:
-        return Path(self.query_one("#path", Input).value.strip() or ".").expanduser().absolute()
+        return Path(_meant(self.query_one("#path", Input).value) or ".").expanduser().absolute()
 
     # The path
 
     @on(Input.Changed, "#path")
     def _path_changed(self, event: Input.Changed) -> None:
         self._show_fault("")
-        if (again := re.fullmatch(r".*/(?=[/~])(.+)", event.value)) is not None:
-            self.query_one("#path", Input).value = again[1]  # typed behind what stood there: it begins anew
+        if (meant := _meant(event.value)) != event.value.strip():
+            self._set_path(meant)
             return
-        self.run_worker(partial(self._list, event.value), group="entries", exclusive=True, exit_on_error=False)
+        self.run_worker(partial(self._list, meant), group="entries", exclusive=True, exit_on_error=False)
         if not self._named_by_user:
             with self.prevent(Input.Changed):
                 self.query_one("#name", Input).value = _name_for(self._path)
             self._show_hint()
 
     async def _list(self, typed: str) -> None:
-        entries = await asyncio.to_thread(_entries, typed)
+        self._list_entries(await asyncio.to_thread(_entries, typed))
+
+    def _list_entries(self, entries: list[Path]) -> None:
         self._entries = entries
         options = self.query_one("#entries", Options)
         options.clear_options()
@@ -104,14 +106,11 @@ class AddDocuments(ModalScreen[ToIndex | None]):
         """Tab completes what is typed; down goes into the list and up comes out of it."""
         path, options = self.query_one("#path", Input), self.query_one("#entries", Options)
         if self.focused is path and event.key == "down" and options.option_count:
-            options.highlighted = 0
-            options.focus()
-        elif self.focused is path and event.key == "tab" and self._entries and not self._path.is_file():
-            if _typed(common := _common(self._entries)) == path.value and len(self._entries) > 1:
-                options.highlighted = 0
-                options.focus()
-            elif common != self._path or common.is_dir():
-                self._fill(common)
+            self._into_list()
+        elif self.focused is path and event.key == "tab":
+            self.run_worker(
+                partial(self._complete, _meant(path.value)), group="complete", exclusive=True, exit_on_error=False
+            )
         elif self.focused is options and event.key == "up" and options.highlighted == 0:
             path.focus()
         else:
@@ -119,15 +118,35 @@ class AddDocuments(ModalScreen[ToIndex | None]):
         event.stop()
         event.prevent_default()
 
+    async def _complete(self, typed: str) -> None:
+        """Go on as far as all that begins so agrees; where they part, into the list; with nothing left, to the name."""
+        entries = await asyncio.to_thread(_entries, typed)
+        common = _common(entries) if entries else None
+        if common is None or self._path.is_file():
+            self.query_one("#name").focus()
+        elif len(entries) > 1 and common == self._path:
+            self._list_entries(entries)
+            self._into_list()
+        else:
+            self._fill(common)
+
+    def _into_list(self) -> None:
+        options = self.query_one("#entries", Options)
+        options.highlighted = 0
+        options.focus()
+
     @on(OptionList.OptionSelected, "#entries")
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         self._fill(self._entries[event.option_index])
 
     def _fill(self, path: Path) -> None:
+        self._set_path(_typed(path))
+        self.query_one("#path").focus()
+
+    def _set_path(self, text: str) -> None:
         field = self.query_one("#path", Input)
-        field.value = _typed(path)
-        field.cursor_position = len(field.value)
-        field.focus()
+        field.value = text
+        field.cursor_position = len(text)
 
     @on(Input.Submitted, "#path")
     def _path_given(self) -> None:
@@ -173,6 +192,12 @@ class AddDocuments(ModalScreen[ToIndex | None]):
         self.dismiss(None)
 
 
+def _meant(text: str) -> str:
+    """What is typed behind a path that stood there begins anew: `/home/me//srv` means /srv, `/srv/~/x` means ~/x."""
+    again = re.fullmatch(r".*/(?=[/~])(.+)", text.strip())
+    return again[1] if again else text.strip()
+
+
 def _typed(path: Path) -> str:
     """A path as a user types it; a folder ends in a slash."""
     text = str(path)
@@ -181,8 +206,8 @@ def _typed(path: Path) -> str:
 
 def _entries(typed: str) -> list[Path]:
     """The folders, then the documents, whose paths begin with what is typed; hidden ones only when asked for."""
-    path = Path(typed.strip() or ".").expanduser().absolute()
-    folder, prefix = (path, "") if typed.endswith("/") or not typed.strip() else (path.parent, path.name)
+    path = Path(typed or ".").expanduser().absolute()
+    folder, prefix = (path, "") if typed.endswith("/") or not typed else (path.parent, path.name)
     try:
         found = [
             entry

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from workbench.chat.history import Chat
 
 _MOST = 300  # listed; the search finds the others
-_TITLE = 44  # cells
+_ARM = 26  # cells of the arm, its adapter and its index
 
 
 class Chats(ModalScreen[int | None]):
@@ -64,7 +64,7 @@ class Chats(ModalScreen[int | None]):
             )
 
     def on_mount(self) -> None:
-        self._fill()
+        self.call_after_refresh(self._fill)  # the width is known by then
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         if event.state is WorkerState.ERROR and event.worker.error is not None:
@@ -76,7 +76,10 @@ class Chats(ModalScreen[int | None]):
         self._listed = found[:_MOST]
         options = self.query_one(Options)
         options.clear_options()
-        options.add_options(Option(_describe(chat, current=chat.id == self._current)) for chat in self._listed)
+        width = max(40, options.content_size.width - 3)
+        options.add_options(
+            Option(_describe(chat, width=width, current=chat.id == self._current)) for chat in self._listed
+        )
         options.highlighted = min(at, len(self._listed) - 1) if self._listed else None
         hidden = len(found) - len(self._listed)
         word = f"and {hidden:,} older ones" if hidden else "" if found else "No chat is called so."
@@ -154,12 +157,19 @@ def _arm(name: str) -> str:
     return " ".join(filter(None, (hybrid.arm, hybrid.lora, hybrid.rag)))
 
 
-def _describe(chat: Chat, *, current: bool) -> Content:
-    title = Content(_title(chat)).truncate(_TITLE, ellipsis=True)
+def _describe(chat: Chat, *, width: int, current: bool) -> Content:
+    """One row: title, when, arm."""
+    room = width - _ARM - 17
     return Content.from_markup(
         "$mark $title  [$foreground-muted]$when  $arm[/]",
         mark="●" if current else " ",
-        title=title.pad_right(_TITLE - title.cell_length).plain,
+        title=_cut(_title(chat), room),
         when=ago(chat.changed_at).ljust(11),
-        arm=_arm(chat.hybrid),
+        arm=_cut(_arm(chat.hybrid), _ARM),
     )
+
+
+def _cut(text: str, cells: int) -> str:
+    """A text in exactly so many cells."""
+    content = Content(text).truncate(cells, ellipsis=True)
+    return content.pad_right(cells - content.cell_length).plain

@@ -58,6 +58,16 @@ class DocumentViewer(ModalScreen[None]):
         self._passages, self._at, self._question = list(passages), at, question
         self._text: str | None = None
 
+    @classmethod
+    def at_passage(
+        cls, workspace: Workspace, index: str, found: Sequence[FoundPassage], at: int, question: str
+    ) -> DocumentViewer:
+        """Open the document of `found[at]` at that passage; `n` goes to the others of the same document."""
+        chosen = found[at]
+        same = [passage for passage in found if passage.document == chosen.document]
+        same.sort(key=lambda passage: (passage.start or 0, passage.line or 0))
+        return cls(workspace, index, chosen.document, passages=same, at=same.index(chosen), question=question)
+
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(classes="dialog-title", markup=False)

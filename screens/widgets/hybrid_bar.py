@@ -39,6 +39,7 @@ class HybridBar(Horizontal):
         height: 1;
         padding: 0 2;
         & > _Part { width: auto; margin-right: 2; text-wrap: nowrap; text-overflow: ellipsis; }
+        & > #adapter, & > #index-name { max-width: 32%; }
         & > #arm { width: 1fr; min-width: 6; margin: 0; text-align: right; }
     }
     """

@@ -54,6 +54,8 @@ def describe_index(line: IndexLine, not_indexed: int = 0) -> Content:
 
 
 def _second_line(line: IndexLine) -> Content:
+    if line.summary is None or (not line.summary.documents and line.state != "damaged"):
+        return Content("")  # why is told where the documents would be
     if bad := line.ended_badly:
         reason = bad.status.error or ("its process is gone" if bad.status.state == "lost" else "asked to stop")
         return Content.from_markup(
@@ -63,8 +65,8 @@ def _second_line(line: IndexLine) -> Content:
             go="u goes on where it was",
         )
     summary = line.summary
-    if summary is None or line.state == "damaged":
-        text = "its database cannot be opened: move it away and build it again" if line.state == "damaged" else ""
+    if line.state == "damaged":
+        text = "its database cannot be opened: move it away and build it again"
         return Content.from_markup("[$text-error]$text[/]", text=text)
     facts = [
         summary.embedding_model or "",
@@ -97,6 +99,8 @@ def _describe_job(job: Job, not_indexed: int) -> Content:
     second = []
     if status.state == "queued":
         second.append(for_terminal(progress.message, one_line=True) or "waits for its turn")
+    elif not progress.message and status.state == "running":
+        second.append("the embedding model is loaded first")
     elif progress.fraction is not None:
         first.append(progress_bar(progress.fraction, 12))
         first.append(Content(f"{progress.done:,.0f}/{progress.total:,.0f} {progress.unit}"))

@@ -108,13 +108,16 @@ class SearchView(Vertical):
         try:
             listed = await self._server.client.search(index, question, _PASSAGES)
         except UserError as error:
-            self._shown = None
-            hits.show([], question)
-            found.say(Content.from_markup("[$text-error]$error[/]", error=for_terminal(str(error), one_line=True)))
+            if index == self._index:
+                self._shown = None
+                hits.show([], question)
+                found.say(Content.from_markup("[$text-error]$error[/]", error=for_terminal(str(error), one_line=True)))
             return
         seconds = time.monotonic() - began
-        took = f"{seconds * 1000:.0f} ms" if index in self._open else f"{seconds:.1f} s with loading"
+        took = _took(seconds, loading=index not in self._open)
         self._open.add(index)
+        if index != self._index:  # another was chosen meanwhile
+            return
         self._shown = (index, question)
         self._say(_FOUND, count=str(len(listed)), took=took)
         hits.show(listed, question)
@@ -131,17 +134,10 @@ class SearchView(Vertical):
         from screens.modals.document import DocumentViewer
 
         index, question = self._shown
-        hits = self.query_one(Hits).hits
-        chosen = hits[event.option_index]
-        same = sorted((hit for hit in hits if hit["document"] == chosen["document"]), key=lambda hit: hit["start"])
-        passages = [FoundPassage.of_hit(hit) for hit in same]
-        self.app.push_screen(
-            DocumentViewer(
-                self._workspace,
-                index,
-                chosen["document"],
-                passages=passages,
-                at=same.index(chosen),
-                question=question,
-            )
-        )
+        found = [FoundPassage.of_hit(hit) for hit in self.query_one(Hits).hits]
+        viewer = DocumentViewer.at_passage(self._workspace, index, found, event.option_index, question)
+        self.app.push_screen(viewer)
+
+
+def _took(seconds: float, *, loading: bool) -> str:
+    return f"{seconds:.1f} s with loading" if loading else f"{seconds * 1000:.0f} ms"

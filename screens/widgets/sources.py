@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from workbench.chat.answer import Citation
 
 _TEXT = 2  # rows of a passage's text
+_ROOMY = 56  # cells in which all about a passage has room on one row
 
 
 class Sources(Vertical):
@@ -95,22 +96,26 @@ class Sources(Vertical):
 
 
 def describe_source(citation: Citation, question: str, *, width: int) -> Content:
-    """Number and document; place and similarity; heading; the part of the passage with most of the question's words."""
-    similarity = "" if citation.similarity is None else f"similarity {citation.similarity:.2f}"
+    """Number, document, place and similarity; the part of the passage with most of the question's words."""
     heading, _, where = for_terminal(citation.place, one_line=True).rpartition(" · ")
+    similarity = "" if citation.similarity is None else f"similarity {citation.similarity:.2f}"
     head = Content.from_markup(
         "[$text-accent]\\[$number][/] [b]$document[/]",
         number=str(citation.number),
         document=for_terminal(citation.document, one_line=True),
     )
+    about = [_muted("  ".join(filter(None, (where, similarity)))), _muted(heading)]
     text = for_terminal(citation.text, one_line=True)
     spans = word_spans(text, question)
     start, end = snippet(text, spans, _TEXT * width - width // 4)
     body = emphasised(text[start:end], [(a - start, b - start) for a, b in spans if start <= a and b <= end])
     if start:
         body = Content("… ") + body
-    rows = [head, _muted("  ".join(filter(None, (where, similarity)))), _muted(heading), *body.wrap(width)[:_TEXT]]
-    return Content("\n").join([*(row.truncate(width, ellipsis=True) for row in rows), Content(" ")])
+    rows = [Content("  ").join([head, *about])] if width >= _ROOMY else [head, *about]
+    rows += body.wrap(width)[:_TEXT]
+    return Content("\n").join(
+        [*(row.truncate(width, ellipsis=True) for row in rows), *([] if width >= _ROOMY else [Content(" ")])]
+    )
 
 
 def _muted(text: str) -> Content:

@@ -62,17 +62,16 @@ class Transcript(VerticalScroll):
         self._choose(self._views[-1] if turns else None)
         self.anchor()
 
-    async def add(self, turn: Turn) -> TurnView:
+    async def add(self, view: TurnView) -> None:
         """Put a new turn at the end, and go there."""
-        view = TurnView(turn)
         await self.mount(view)
         self._choose(view)
         self.anchor()
-        return view
 
     async def remove_turn(self, view: TurnView) -> None:
         """Take a turn away that came to nothing."""
-        await view.remove()
+        if view.is_attached:
+            await view.remove()
         self._choose(self._views[-1] if self._views else None)
 
     def _with_word(self, turns: Sequence[Turn], hidden: int) -> list[Static | TurnView]:
@@ -122,7 +121,8 @@ class Transcript(VerticalScroll):
             self.anchor()
         else:
             self.release_anchor()
-            self.scroll_to_widget(views[at], top=True, animate=False)
+            # After the layout: the turn may have just been mounted.
+            self.call_after_refresh(self.scroll_to_widget, views[at], top=True, animate=False)
 
     async def action_cursor_down(self) -> None:
         await self._go(1)

@@ -72,9 +72,13 @@ class TurnView(Vertical):
 
     async def hear(self) -> None:
         """Show what has been added to the turn; at most twenty times a second."""
-        if self._timer is None and len(self.turn.answer) > self._written:
-            wait = max(0.0, self._last_write + _EVERY - time.monotonic())
+        if self._timer is not None or len(self.turn.answer) == self._written:
+            return
+        wait = self._last_write + _EVERY - time.monotonic()
+        if wait > 0:
             self._timer = self.set_timer(wait, self._write)
+        else:
+            await self._write()
 
     async def finish(self) -> None:
         """Show the rest, and the figures."""
@@ -98,6 +102,7 @@ class TurnView(Vertical):
         markdown = self.query_one(Markdown)
         if self._stream is None:
             markdown.display = True
+            self.wait_for("Writing")
             self._stream = Markdown.get_stream(markdown)
         await self._stream.write(for_terminal(new))
 
@@ -131,7 +136,7 @@ def describe_answer(turn: Turn) -> Content:
     if turn.citations:
         parts.append(_muted(f"{len(turn.citations)} source{'' if len(turn.citations) == 1 else 's'}"))
     if figures.get("finish_reason") == "length":
-        parts.append(_warning("cut at the token limit"))
+        parts.append(_warning("cut at the limit"))
     cut = figures.get("cut") or {}
     for name, noun in (("passages", "passage"), ("turns", "older message")):
         if count := cut.get(name):

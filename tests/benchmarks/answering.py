@@ -11,7 +11,8 @@ from pathlib import Path
 from statistics import median
 
 from workbench.chat.client import Client
-from workbench.chat.decode import Decoder, LeanDecoder, PlainDecoder
+from workbench.chat.decode import Decoder, PlainDecoder
+from workbench.chat.lean import LeanDecoder
 from workbench.models.load import load_model, load_tokenizer
 from workbench.models.local import ensure
 from workbench.workspace import find, shipped

@@ -136,7 +136,7 @@ async def test_update_starts_a_build_of_the_same_sources_and_its_failure_is_told
 ) -> None:
     write_index(workspace, "handbook", source="/nowhere/at/all")
     async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
-        await pilot.press("4", "u")
+        await pilot.press("4")
         await settle(pilot)
         await pilot.press("u")
         await until(pilot, lambda: "failed: /nowhere/at/all" in painted(pilot))

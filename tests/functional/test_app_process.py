@@ -103,7 +103,7 @@ async def visit():
         for key in "12345":
             await pilot.press(key)
             await pilot.pause(0.3)
-        await pilot.press("3", "n")
+        await pilot.press("escape", "3", "n")
         await pilot.pause(0.3)
         await pilot.press("enter")
         await pilot.pause(0.5)

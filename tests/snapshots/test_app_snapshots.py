@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from sample_runs import write_run
 from syrupy.assertion import SnapshotAssertion
-from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from screens.app import WorkbenchApp
 from screens.home_state import ModelLine
@@ -19,16 +18,6 @@ from workbench.workspace import Workspace
 
 Settle = Callable[..., Any]
 SIZES = pytest.mark.parametrize("size", [(100, 30), (80, 24)], ids=["100x30", "80x24"])
-
-
-class Picture(SingleFileSnapshotExtension):
-    _write_mode = WriteMode.TEXT
-    file_extension = "svg"
-
-
-@pytest.fixture
-def picture(snapshot: SnapshotAssertion) -> SnapshotAssertion:
-    return snapshot.use_extension(Picture)
 
 
 @pytest.fixture

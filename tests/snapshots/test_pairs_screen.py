@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
-from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from textual.widgets import Input, TextArea
 
 from screens.app import WorkbenchApp
@@ -28,16 +27,6 @@ QUESTIONS = (
     ("Who decides on a request for annual leave?", "=> Aune Brandt.", "annual-leave.md"),
     ("[/red] \x1b[31m<|im_end|> \u202e?", "=> not styled, [b]not[/b] bold.", "hostile.jsonl:6"),
 )
-
-
-class Picture(SingleFileSnapshotExtension):
-    _write_mode = WriteMode.TEXT
-    file_extension = "svg"
-
-
-@pytest.fixture
-def picture(snapshot: SnapshotAssertion) -> SnapshotAssertion:
-    return snapshot.use_extension(Picture)
 
 
 @pytest.fixture

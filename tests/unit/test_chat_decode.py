@@ -10,7 +10,8 @@ import torch
 from transformers import AutoModelForCausalLM as Models
 from transformers import GPT2Config, LlamaConfig, MistralConfig, PreTrainedModel, Qwen2Config
 
-from workbench.chat.decode import Decoder, LeanDecoder, PlainDecoder, decoder_for
+from workbench.chat.decode import Decoder, PlainDecoder, decoder_for
+from workbench.chat.lean import LeanDecoder
 
 SMALL: dict[str, Any] = {
     "vocab_size": 97,
@@ -104,12 +105,27 @@ def test_what_is_in_common_is_not_read_again(monkeypatch: pytest.MonkeyPatch) ->
     decoder = decoder_for(model_of(LEAN["llama"]))
     read: list[int] = []
     forward = decoder._forward
-    monkeypatch.setattr(decoder, "_forward", lambda ids, at: (read.append(len(ids)), forward(ids, at))[1])
+    monkeypatch.setattr(decoder, "_forward", lambda ids, *rest: (read.append(len(ids)), forward(ids, *rest))[1])
     decoder.start(tokens(600, 1))
     decoder.step(5)
     decoder.start([*tokens(600, 1), 5, 6, 7])
     decoder.start([*tokens(600, 1), 5])
-    assert read == [512, 88, 1, 2, 1]
+    assert read == [256, 256, 88, 1, 91, 89]
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_the_same_prompt_gives_the_same_logits_whatever_was_before(name: str) -> None:
+    model = model_of({**LEAN, **PLAIN}[name])
+    fresh, used = decoder_for(deepcopy(model)), decoder_for(model)
+    prompt = tokens(700, 1)
+    first = fresh.start(prompt)
+    used.start(prompt[:560])
+    for token in prompt[560:570]:  # the answer that the chat went on from
+        used.step(token)
+    for _ in range(2):
+        assert torch.equal(used.start(prompt), first)
+    if name == "llama":  # torch's own attention rounds by the number of threads
+        assert torch.equal(used.step(7), fresh.step(7))
 
 
 def test_a_failure_in_the_middle_leaves_no_cache_that_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:

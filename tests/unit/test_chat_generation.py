@@ -42,7 +42,7 @@ class FakeDecoder(Decoder):
     def _keep(self, count: int) -> int:
         return 0
 
-    def _forward(self, tokens: Sequence[int], position: int) -> torch.Tensor:
+    def _forward(self, tokens: Sequence[int], position: int, exact: bool) -> torch.Tensor:
         logits = torch.zeros(self.vocabulary)
         logits[self.says[self.steps]] = 9.0
         self.steps += 1

@@ -117,6 +117,14 @@ def command(workspace: Workspace, *options: str) -> list[str]:
     return [sys.executable, "-P", "-m", "workbench.chat.server", "--workspace", str(workspace.root), *options]
 
 
+def environment() -> dict[str, str]:
+    """A job's, but for the wait policy: a server finds out by itself, and again and again, how busy the machine is."""
+    values = job_environment()
+    if "OMP_WAIT_POLICY" not in os.environ:
+        values.pop("OMP_WAIT_POLICY", None)
+    return values
+
+
 def last_words(workspace: Workspace) -> str:
     """The last line of the server's log."""
     try:
@@ -139,7 +147,7 @@ def _start(workspace: Workspace, parent: int | None) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=job_environment(),
+            env=environment(),
         )
     _children.append(child)
     return child

@@ -84,7 +84,6 @@ def serve(
 ) -> None:
     """Run the workspace's server until ctrl+c: the OpenAI API over all hybrids."""
     from workbench.chat import address
-    from workbench.jobs.environment import job_environment
 
     here = find(workspace)
     if there := address.running(here):
@@ -100,7 +99,7 @@ def serve(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
-        env=job_environment(),
+        env=address.environment(),
     )
     try:
         for line in server.stdout or ():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,30 @@ if TYPE_CHECKING:
     from workbench.chat.copies import Copies, Copy
     from workbench.chat.generation import Sampling
     from workbench.library.search import Hit
+
+_ASKING = frozenset(
+    [
+        "what",
+        "when",
+        "where",
+        "which",
+        "whose",
+        "about",
+        "does",
+        "have",
+        "there",
+        "this",
+        "that",
+        "these",
+        "those",
+        "with",
+        "from",
+        "many",
+        "much",
+        "long",
+        "then",
+    ]
+)
 
 
 class Engine:
@@ -144,16 +169,24 @@ class Engine:
         """The passages for the last question; none if even the best one is not good enough.
 
         A follow-up such as "And on Sundays?" finds nothing alone: it is then searched together with the user's
-        message before it.
+        message before it. What that finds counts only if it holds the follow-up's own words; else a question about
+        something else would be answered from the passages of the one before.
         """
         asked = [turn["content"] for turn in question.messages if turn["role"] == "user"]
-        k = question.top_k or settings.retrieval.top_k
-        for query in dict.fromkeys([asked[-1], "\n".join(asked[-2:])]):
-            hits = self._retrieval.search(index, query, k)
-            best = max((hit.similarity for hit in hits if hit.similarity is not None), default=-1.0)
-            if hits and best >= settings.retrieval.min_similarity:
+        k, least = question.top_k or settings.retrieval.top_k, settings.retrieval.min_similarity
+        if hits := self._good_hits(index, asked[-1], k, least):
+            return hits
+        if len(asked) > 1:
+            hits = self._good_hits(index, "\n".join(asked[-2:]), k, least)
+            if speaks_of(asked[-1], [hit.text for hit in hits]):
                 return hits
         return []
+
+    def _good_hits(self, index: str, query: str, k: int, least: float) -> list[Hit]:
+        """What is found, if the best of it is at least so similar."""
+        hits = self._retrieval.search(index, query, k)
+        best = max((hit.similarity for hit in hits if hit.similarity is not None), default=-1.0)
+        return hits if best >= least else []
 
     def _loaded(self, hybrid: Hybrid) -> Copy:
         if hybrid.rag:
@@ -177,6 +210,15 @@ class Engine:
             if self._settings_read is None or self._settings_read[0] != stamp:
                 self._settings_read = (stamp, self._workspace.settings())
             return self._settings_read[1]
+
+
+def speaks_of(question: str, texts: Sequence[str]) -> bool:
+    """Whether most of a question's longer words (four letters or more) begin like a word of the texts."""
+    words = {word for word in re.findall(r"\w{4,}", question.casefold()) if word not in _ASKING}
+    there = {word[:5] for text in texts for word in re.findall(r"\w{4,}", text.casefold())}
+    if not words:
+        return bool(texts)
+    return 2 * sum(word[:5] in there for word in words) > len(words)
 
 
 def _parse(name: str) -> Hybrid:

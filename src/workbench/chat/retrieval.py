@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class Retrieval:
-    """Searches by name. Safe to use from several threads; what computes does so in one of its own, because every
-    thread that uses torch gets a pool of threads of its own."""
+    """Searches by name. Safe to use from several threads; what computes does so in one of its own, with one core:
+    answers are generated beside it."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._indexes: dict[str, Index] = {}
         self._embedders: dict[str, Embedder] = {}
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="retrieval")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="retrieval", initializer=_compute_alone)
 
     def opened(self) -> list[str]:
         """The names of the indexes that are held open."""
@@ -92,3 +92,9 @@ class Retrieval:
                 )
             self._embedders[name] = Embedder(folder)
         return self._embedders[name]
+
+
+def _compute_alone() -> None:
+    from workbench.chat.threads import only_one
+
+    only_one()

@@ -40,6 +40,11 @@ class Context:
 
     # What a job's function calls
 
+    @property
+    def attempt(self) -> int:
+        """1 at the first start, one more at every resume."""
+        return self._status.attempt
+
     def progress(
         self, done: float, total: float | None = None, *, unit: str = "", message: str = "", **figures: Any
     ) -> None:

@@ -1,4 +1,4 @@
-"""The environment of a process that computes: offline, quiet, with the allocator and thread policy that are fast."""
+"""The environment of a process that computes: offline, quiet, with the allocator that is fast."""
 
 from __future__ import annotations
 
@@ -28,9 +28,6 @@ def job_environment(*, online: bool = False) -> dict[str, str]:
     environment.pop("PYTHONPATH", None)  # a workspace's folders must not become importable
     if os.name == "posix" and "LD_PRELOAD" not in environment and (allocator := fast_allocator()):
         environment["LD_PRELOAD"] = allocator
-    if _neighbours_are_busy():
-        # Spinning at barriers is what makes a busy neighbour cost 10 to 20 times; sleeping costs 16% when quiet.
-        environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     return environment
 
 
@@ -41,10 +38,3 @@ def fast_allocator() -> str | None:
             if Path(folder, name).is_file():
                 return str(Path(folder, name))
     return None
-
-
-def _neighbours_are_busy() -> bool:
-    try:
-        return os.getloadavg()[0] > 0.6 * (os.cpu_count() or 1)
-    except OSError:
-        return False

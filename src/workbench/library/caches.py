@@ -65,6 +65,8 @@ def publish(folder: Path, store: Store) -> Manifest:
     facts = store.facts()
     dimensions, dtype = int(facts["dimensions"]), vectors.best_dtype()
     _, chunks = store.counts()
+    for left in folder.glob(".*.*.tmp"):  # by a process that was killed while it wrote
+        left.unlink()
     with files.replacing(folder / vectors.FILE) as aside:
         vectors.write(aside, store.live_vectors(), dimensions=dimensions, dtype=dtype)
         hashes = {vectors.FILE: files.sha256_of(aside)}

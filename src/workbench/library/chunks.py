@@ -184,5 +184,6 @@ def _cut_block(
         piece = text[at : min(end, at + _PIECE)]
         _, offsets = chunk(piece, limit, count_tokens, memoize=False, offsets=True)
         for first, last in cast("list[tuple[int, int]]", offsets):
-            if text[at + first : at + last].strip():
-                yield at + first, at + last
+            if words := piece[first:last].strip():
+                begin = at + piece.index(words, first)
+                yield begin, begin + len(words)

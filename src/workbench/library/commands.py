@@ -139,7 +139,7 @@ def _start(workspace: Workspace, name: str, arguments: dict[str, Any], *, follow
 def _read_questions(path: Path | None) -> list[str]:
     assert path is not None
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would split at U+2028, too
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot be read: {error}", where=str(path)) from None
     questions, faults = [], []

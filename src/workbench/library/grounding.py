@@ -37,7 +37,8 @@ def new_nonce(seed: str | None = None) -> str:
     """Six letters that fence the passages of one prompt, so that no document can close the fence.
 
     Args:
-        seed: None for a chat (random); for training anything that names the pair, so that a run can be repeated.
+        seed: what the same prompt is built from again: the question in chat, the pair's key in training. The letters
+            need not be secret, for they are broken up where a passage holds them. None gives random ones.
     """
     if seed is None:
         return "".join(secrets.choice(_LETTERS) for _ in range(6))

@@ -37,18 +37,15 @@ class Index:
         self.name = folder.name
         self._tell = tell
         self._lock = threading.Lock()
-        if not (folder / FILE).is_file():
-            raise UserError(
-                f"there is no index {self.name!r}", do=f"Make it with `workbench index build {self.name} PATH`."
-            )
         self._seen: tuple[int, int] | None = None
+        self._embedding_model = ""
         self._caches = self._open()
 
     @property
     def embedding_model(self) -> str:
         """The model that questions must be embedded with: a name of the catalogue, a hub id, or a folder."""
-        with Store(self.folder) as store:
-            return store.facts()["embedding_model"]
+        self._current()
+        return self._embedding_model
 
     @property
     def fingerprint(self) -> str:
@@ -136,6 +133,10 @@ class Index:
         return status.st_mtime_ns, status.st_ino
 
     def _open(self) -> caches.Caches:
+        if not (self.folder / FILE).is_file():
+            raise UserError(
+                f"there is no index {self.name!r}", do=f"Make it with `workbench index build {self.name} PATH`."
+            )
         with caches.publish_lock(self.folder), Store(self.folder) as store:
             if store.revision == 0:
                 raise UserError(
@@ -147,7 +148,7 @@ class Index:
             except caches.DoubtError as doubt:
                 self._tell(f"Index {self.name}: {doubt}; made again from {FILE}.")
                 opened = self._made_again(store)
-            self._seen = self._stamp()
+            self._seen, self._embedding_model = self._stamp(), store.facts()["embedding_model"]
             return opened
 
     def _made_again(self, store: Store) -> caches.Caches:

@@ -30,7 +30,9 @@ class Embedder:
         be_offline()
         import torch
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         place = device()
         # 2.2 times faster than float32 where it is native, cosine to it 0.9999; without it, it is emulated and slow.
         native = place == "cpu" and torch.cpu._is_avx512_bf16_supported()

@@ -69,7 +69,9 @@ def load_model(folder: Path, *, dtype: str = "auto", device: str = "auto", **opt
     be_offline()
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # it would paint over the terminal or fill a log
     place = globals()["device"]() if device == "auto" else device
     kind: torch.dtype = getattr(torch, ("float32" if place == "cpu" else "bfloat16") if dtype == "auto" else dtype)
     try:

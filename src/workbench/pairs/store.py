@@ -49,9 +49,7 @@ class PairStore(PairReader):
         super().__init__(path)
         self._journal = Journal(self._connection)
 
-    def add(
-        self, dataset: str, rows: Iterable[NewPair], *, status: str = "pending", label: str = "added"
-    ) -> AddResult:
+    def add(self, dataset: str, rows: Iterable[NewPair], *, status: str = "pending", label: str = "added") -> AddResult:
         """Add pairs, but for those that the dataset has; all of them or, when `rows` raises, none.
 
         The rows are gathered aside first, so that others can write to the database meanwhile.

@@ -75,7 +75,7 @@ def thaw(folder: Path, sha256: str) -> list[FrozenPair]:
             where=str(path),
             do="Start a new run; this one cannot be resumed faithfully.",
         )
-    return [FrozenPair(**json.loads(line)) for line in data.decode().splitlines()]
+    return [FrozenPair(**json.loads(line)) for line in data.decode().split("\n") if line]
 
 
 def encode(pair: FrozenPair, tokenizer: Any, *, system: str | None, max_length: int) -> tuple[Example | None, int]:

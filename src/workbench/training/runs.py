@@ -84,7 +84,7 @@ def without_undone(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     kept: list[dict[str, Any]] = []
     for event in events:
         if event["type"] == "resumed":
-            kept = [old for old in kept if old.get("step", 0) <= event["step"]]
+            kept = [old for old in kept if "step" not in old or old["step"] <= event["step"]]
         kept.append(event)
     return kept
 

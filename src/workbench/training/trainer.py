@@ -25,6 +25,7 @@ from workbench.training.checkpoint import TrainerState
 from workbench.training.data import Example, batches
 from workbench.training.model import TrainedModel
 from workbench.training.recipe import Recipe
+from workbench.training.threads import ThreadPolicy
 
 
 @dataclass
@@ -72,12 +73,17 @@ class Trainer:
         self.eval_loss: float | None = None
         self.best_eval_loss: float | None = None
         self._process = psutil.Process()
+        self._threads = None
+        if model.device == "cpu" and recipe.num_threads is None:
+            self._threads = ThreadPolicy(self._tell_threads)
 
     def resume(self) -> None:
         """Go back to the newest checkpoint that verifies, if there is one."""
         run = self.context.folder
         folder = checkpoint.newest_whole(run, lambda fault: self.context.message(fault, level="warning"))
         if folder is None:
+            if self.context.attempt > 1:
+                self.context.event("resumed", step=-1)  # from the very beginning
             return
         state = checkpoint.load(folder, self.model, self.optimizer)
         self.step, self.tokens, self.best_eval_loss = state.step, state.tokens, state.best_eval_loss
@@ -153,6 +159,8 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.model.refresh()
         self.step += 1
+        if self._threads:
+            self._threads.adjust()
         seen = sum(len(example.input_ids) for batch in accumulated for example in batch)
         self.tokens += seen
         rate = seen / (time.perf_counter() - started)
@@ -201,6 +209,9 @@ class Trainer:
                 pad_token_id=tokenizer.pad_token_id,
             )  # fmt: skip
         return tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+
+    def _tell_threads(self, threads: int, others: float) -> None:
+        self.context.message(f"{threads} threads from here on: other processes use {others:.1f} cores")
 
     def _epoch(self) -> float:
         return round(self.step / self.steps_per_epoch, 4)
