@@ -23,6 +23,7 @@ async def main(workspace: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     app = WorkbenchApp(find(workspace))
     async with app.run_test(size=SIZE) as pilot:
+        await press(pilot, "escape")  # out of the chat's input, where the app may open
         for key, name in (("1", "home"), ("2", "pairs"), ("3", "training")):
             await press(pilot, key)
             save(app, target / f"{name}.svg")
@@ -31,7 +32,7 @@ async def main(workspace: Path, target: Path) -> None:
         await press(pilot, "enter")
         await asyncio.sleep(30)  # the server starts and loads its models
         save(app, target / "library.svg")
-        await press(pilot, "escape", "5")
+        await press(pilot, "escape", "escape", "5")
         await write(pilot, QUESTION)
         await press(pilot, "enter")
         await asyncio.sleep(25)

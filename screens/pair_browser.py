@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -90,7 +89,7 @@ class PairBrowser(WorkbenchScreen):
             return
         try:
             changed = self._store.version() != self._listing.version
-        except sqlite3.Error as error:
+        except UserError as error:
             self._cannot_read(error)
             return
         if changed:
@@ -122,7 +121,7 @@ class PairBrowser(WorkbenchScreen):
                     self._show_listing(listing, top=top)
                 else:
                     self._top = self._top or top
-        except (UserError, sqlite3.Error):
+        except UserError:
             self._broken = True  # said once, not twice a second
             raise
         finally:
@@ -134,15 +133,14 @@ class PairBrowser(WorkbenchScreen):
             return []
         try:
             return self._store.get_many(ids)
-        except sqlite3.Error as error:  # in the middle of painting: there is nobody to catch it
+        except UserError as error:  # in the middle of painting: there is nobody to catch it
             self._cannot_read(error)
             return []
 
-    def _cannot_read(self, error: sqlite3.Error) -> None:
+    def _cannot_read(self, error: UserError) -> None:
         if not self._broken:
             self._broken = True
-            where = str(self.workspace.database)
-            self.app.report(UserError(f"pairs cannot be read: {error}", where=where, do="Put a backup in its place."))
+            self.app.report(error)
 
     # What is shown
 

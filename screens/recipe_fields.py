@@ -15,10 +15,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
-from ruamel.yaml.error import YAMLError
 
 from workbench import yaml_file
-from workbench.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -87,10 +85,7 @@ def fields_of(model: type[BaseModel], data: Mapping[str, Any], prefix: str = "")
 def changes_of(fields: list[RecipeField], texts: Mapping[str, str]) -> dict[str, Any]:
     """What the user changed, by dotted key, ready for `workbench.training.recipe.load`.
 
-    A field that was emptied goes back to its default.
-
-    Raises:
-        UserError: a text cannot be read; `where` is its key.
+    A field that was emptied goes back to its default. A text that is no value of its field is left for `load` to name.
     """
     changes: dict[str, Any] = {}
     for field in fields:
@@ -125,11 +120,7 @@ def key_of_fault(fault: str, fields: list[RecipeField]) -> tuple[RecipeField | N
 def _parse(field: RecipeField, text: str) -> Any:
     if field.is_text and not text.startswith("["):
         return text
-    try:
-        return yaml_file.parse_value(text)
-    except (YAMLError, ValueError) as error:
-        reason = (getattr(error, "problem", None) or str(error)).splitlines()[0]
-        raise UserError(f"cannot be read: {reason}", where=field.key) from None
+    return yaml_file.parse_value(text)
 
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:

@@ -56,6 +56,7 @@ class FakeEngine:
     """Go on after `says` until it is cancelled."""
     asked: list[Question] = field(default_factory=list)
     searched: list[tuple[str, str]] = field(default_factory=list)
+    modes: list[str] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     def models(self) -> list[str]:
@@ -70,8 +71,9 @@ class FakeEngine:
     def embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         raise NotImplementedError
 
-    def search(self, index: str, query: str, k: int) -> list[Any]:
+    def search(self, index: str, query: str, k: int, mode: str) -> list[Any]:
         self.searched.append((index, query))
+        self.modes.append(mode)
         if query == "broken":
             raise UserError("the index is damaged", where=f"index {index}", do="Update it.")
         return list(self.hits[:k])

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 
 from workbench import files
-from workbench.jobs.folder import JobFolder, Progress, Status
+from workbench.jobs.folder import JobFolder, Progress, Status, start_mark
 from workbench.workspace import Workspace
 
 START = 1_760_000_000.0
@@ -50,7 +50,7 @@ def write_index_job(
         Status(
             state=state,
             pid=os.getpid() if live else None,
-            pid_started=psutil.Process().create_time() if live else None,
+            pid_started=start_mark(psutil.Process()) if live else None,
             queued_at=START,
             started_at=START,
             finished_at=None if live else START + 90,

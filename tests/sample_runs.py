@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 
 from workbench import files
-from workbench.jobs.folder import JobFolder, Progress, Status
+from workbench.jobs.folder import JobFolder, Progress, Status, start_mark
 from workbench.workspace import Workspace
 
 START = 1_760_000_000.0
@@ -53,7 +53,7 @@ def write_run(
         Status(
             state=state,
             pid=me.pid if live else None,
-            pid_started=me.create_time() if live else None,
+            pid_started=start_mark(me) if live else None,
             queued_at=START - age,
             started_at=START,
             finished_at=None if live else START + 90,

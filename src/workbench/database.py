@@ -13,6 +13,17 @@ from workbench.errors import UserError
 Migration = tuple[str, str]
 """A name that is never changed or reused, and the SQL statements it runs, separated by `;`."""
 
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_CIRCUMSTANCES = {
+    sqlite3.SQLITE_BUSY: "is in use by another process",
+    sqlite3.SQLITE_LOCKED: "is in use by another process",
+    sqlite3.SQLITE_FULL: "cannot grow, the disk is full",
+    sqlite3.SQLITE_READONLY: "is not writable",
+    sqlite3.SQLITE_PERM: "is not writable",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened or made",
+    sqlite3.SQLITE_IOERR: "cannot be read or written",
+}
+
 
 def connect(path: Path, migrations: Sequence[Migration], *, owner: str) -> sqlite3.Connection:
     """Open `path` (made if absent) in WAL mode and apply the migrations that it has not seen.
@@ -25,27 +36,46 @@ def connect(path: Path, migrations: Sequence[Migration], *, owner: str) -> sqlit
         owner: whose tables these are, e.g. "pairs"; several owners may share one file.
 
     Raises:
-        UserError: the file is not a database, is damaged, or was written by a newer version.
+        UserError: the file is not a database, is damaged, in use or not writable, or was written by a newer version.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+    try:
+        connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+    except sqlite3.Error as error:
+        raise fault(error, path) from error
     try:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # what is acknowledged survives a power cut
         connection.execute("PRAGMA foreign_keys = ON")
         _migrate(connection, path, migrations, owner)
-    except sqlite3.DatabaseError as error:
+    except sqlite3.Error as error:
         connection.close()
-        raise UserError(
-            f"cannot be opened as a database: {error}",
-            where=str(path),
-            do="Put a backup in its place, or move it away to begin anew.",
-        ) from error
+        raise fault(error, path) from error
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def is_circumstance(error: sqlite3.Error) -> bool:
+    """Whether the file or the disk is at fault, not the statement."""
+    code = _primary_code(error)
+    return code in _DAMAGED or code in _CIRCUMSTANCES
+
+
+def fault(error: sqlite3.Error, path: Path) -> UserError:
+    """What keeps SQLite from working on `path`, and what to do about it. A backup is called for by damage only."""
+    code = _primary_code(error)
+    if code in _DAMAGED:
+        do = "Put a backup in its place, or move it away to begin anew."
+        return UserError(f"cannot be opened as a database: {error}", where=str(path), do=do)
+    what = _CIRCUMSTANCES.get(code, "cannot be used as it is")
+    return UserError(f"{what}: {error}", where=str(path), do="Nothing was changed; mend that and try again.")
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # the bits above say more closely what happened
 
 
 @contextmanager

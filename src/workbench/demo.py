@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 import statistics
 import sys
 import time
@@ -98,8 +99,12 @@ def run_demo(folder: str, *, json: bool = False, questions: int = QUESTIONS) -> 
     tell.line(f"{result.imported} pairs ({result.form}) imported and accepted")
 
     tell.step("3 of 5  Indexing the handbook")
-    documents = {"name": NAME, "paths": [str(sample / "documents")]}
-    indexed = _finish(control.start(workspace, "index", documents, title=f"index {NAME}"), tell)
+    documents = (
+        workspace.root / "datasets" / NAME
+    )  # a copy: change one, run `workbench index update handbook`, ask again
+    shutil.copytree(sample / "documents", documents)
+    arguments = {"name": NAME, "paths": [str(documents)]}
+    indexed = _finish(control.start(workspace, "index", arguments, title=f"index {NAME}"), tell)
     tell.line(f"{indexed['documents']} documents, {indexed['chunks']} chunks")
 
     tell.step("4 of 5  Training a LoRA adapter on the pairs, with passages from the index")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ def fsync_file(path: Path) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path aside; on success it is fsynced and renamed over `path`, on an exception it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    aside = _aside(path)
+    aside.unlink(missing_ok=True)  # a process that had this pid was killed
     try:
         yield aside
         fsync_file(aside)
@@ -54,12 +56,28 @@ def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     if durable:
         write_text(path, text)
         return
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    aside = _aside(path)
+    try:
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def strict_json(value: Any, *, default: Callable[[Any], Any] | None = None) -> str:
+    """`value` as one line of JSON; what JSON has no number for (NaN, infinity) becomes null."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=default)
+    except ValueError:
+        lax = json.dumps(value, ensure_ascii=False, default=default)
+        return json.dumps(json.loads(lax, parse_constant=lambda _: None), ensure_ascii=False)
 
 
 def sha256_of(path: Path) -> str:
     """The hexadecimal sha256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.tmp")

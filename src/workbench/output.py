@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.text import for_terminal
+from workbench import files
+from workbench.text import for_json, for_terminal
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 InWorkspace = Annotated[
@@ -27,8 +27,8 @@ def subcommands(help: str) -> typer.Typer:
 
 
 def print_json(value: Any) -> None:
-    """One line of JSON; dataclasses and paths are written as their values."""
-    print(json.dumps(value, ensure_ascii=False, default=_plain), flush=True)
+    """One line of JSON; dataclasses and paths are written as their values, NaN and infinity as null."""
+    print(for_json(files.strict_json(value, default=_plain)), flush=True)
 
 
 def say(text: str) -> None:

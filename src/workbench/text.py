@@ -7,6 +7,7 @@ immune to instructions written in plain words inside a document.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -41,6 +42,11 @@ def for_terminal(text: str, *, one_line: bool = False) -> str:
     return _UNSAFE.sub(_visible, text)
 
 
+def for_json(dumped: str) -> str:
+    """JSON that means the same, in which each character that could act on a terminal is an escape (`\\u202e`)."""
+    return _UNSAFE.sub(lambda match: json.dumps(match[0])[1:-1], dumped)
+
+
 @lru_cache(maxsize=16)
 def _any_of(tokens: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True)))
@@ -55,16 +61,19 @@ def for_template(text: str, added_tokens: Iterable[str]) -> str:
 
     Args:
         text: a passage, a question, a pair.
-        added_tokens: the strings of `tokenizer.get_added_vocab()`; whitespace-only ones are left alone.
+        added_tokens: the strings of `tokenizer.get_added_vocab()`. Left alone are those of whitespace only, and those
+            of a single character, which nothing can be put into: such a token still occurs in the result.
     """
-    tokens = tuple(sorted({token for token in added_tokens if token.strip()}))
+    tokens = tuple(sorted({token for token in added_tokens if token.strip() and len(token) > 1}))
     if not tokens:
         return text
     pattern = _any_of(tokens)
-    if pattern.search(unicodedata.normalize("NFKC", text)) and not pattern.search(text):
-        text = unicodedata.normalize("NFKC", text)
-    while pattern.search(text):
+    text = _broken(text, pattern)
+    folded = unicodedata.normalize("NFKC", text)
+    return _broken(folded, pattern) if pattern.search(folded) else text
+
+
+def _broken(text: str, pattern: re.Pattern[str]) -> str:
+    while pattern.search(text):  # again, as occurrences may overlap
         text = pattern.sub(lambda match: match[0][0] + _JOINER + match[0][1:], text)
-        if any(len(token) == 1 for token in tokens):
-            break
     return text

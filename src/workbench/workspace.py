@@ -69,7 +69,14 @@ class Workspace:
         """
         from workbench.settings import load_settings
 
-        return load_settings(self.configs / "settings.yaml")
+        settings = load_settings(self.configs / "settings.yaml")
+        models = {key: self.model(getattr(settings, key)) for key in ("base_model", "embedding_model")}
+        return settings.model_copy(update=models)
+
+    def model(self, name: str) -> str:
+        """A model's name as all processes understand it: a folder inside the workspace becomes an absolute path."""
+        folder = self.root / Path(name).expanduser()
+        return str(folder.resolve()) if (folder / "config.json").is_file() else name
 
     def recipe(self, name: str) -> Path:
         """The recipe called `name`: a path, a file in configs/, or one that ships with the package.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,8 @@ from workbench import files
 from workbench.errors import Faults, UserError
 
 Model = TypeVar("Model", bound=BaseModel)
+_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")  # YAML 1.2 wants a dot in 1e-4; people do not
+_PADDED = re.compile(r"[-+]?0\d+")  # 007 is somebody's name; a model that wants a number reads it as one
 
 
 def read(path: Path) -> CommentedMap:
@@ -92,14 +95,22 @@ def set_key(data: CommentedMap, dotted: str, value: Any) -> None:
 
 
 def parse_value(text: str) -> Any:
-    """A value from the command line, read as YAML reads it: `1e-4`, `true`, `[a, b]`, `null`, a string."""
-    value = YAML(typ="safe", pure=True).load(text)
-    if isinstance(value, str):  # YAML 1.2 wants a dot in 1e-4; people do not
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+    """A value that a person typed: a number, `true`, `null`, or `[a, b]`, `{a: b}` and `"a"` as YAML reads them.
+
+    Everything else is the text as it stands, also where YAML would see a comment, a date, a key, or a mistake.
+    """
+    bare = text.strip()
+    if _EXPONENT.fullmatch(bare):
+        return float(bare)
+    if _PADDED.fullmatch(bare):
+        return text
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError, RecursionError):
+        return text
+    if value is None:
+        return None if bare.lower() in ("", "~", "null") else text
+    return value if isinstance(value, bool | int | float) or bare[0] in "[{'\"" else text
 
 
 def write(path: Path, data: CommentedMap) -> None:

@@ -20,6 +20,7 @@ from workbench.chat import address
 from workbench.chat.client import Client
 from workbench.errors import UserError
 from workbench.jobs.environment import job_environment
+from workbench.jobs.folder import start_mark
 from workbench.workspace import Workspace
 
 STARTER = (
@@ -83,7 +84,7 @@ def test_a_killed_server_is_noticed_and_replaced(workspace: Workspace) -> None:
 
 def test_a_file_that_names_another_process_is_not_believed(workspace: Workspace) -> None:
     me = psutil.Process()
-    address.publish(workspace, address.Address("http://127.0.0.1:9", "x", me.pid, me.create_time() - 100))
+    address.publish(workspace, address.Address("http://127.0.0.1:9", "x", me.pid, start_mark(me) - 100))
     assert address.running(workspace) is None
     address.path_of(workspace).write_text("{half")
     assert address.running(workspace) is None

@@ -21,14 +21,20 @@ import openai
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
+from sample_library import Reporter
 
 from workbench.chat import address
 from workbench.chat.client import Client
+from workbench.chat.retrieval import Retrieval
 from workbench.errors import UserError
 from workbench.jobs.environment import job_environment
+from workbench.library.build import build
 from workbench.library.grounding import NOT_IN_LIBRARY
+from workbench.models.embed import Embedder
 from workbench.models.fetch import fetch
 from workbench.models.load import load_model, load_tokenizer
+from workbench.models.local import MANIFEST, ensure
 from workbench.training.adapter import write
 from workbench.workspace import Workspace, init
 
@@ -208,6 +214,9 @@ def test_a_follow_up_is_searched_with_the_question_before_it(served: Served) -> 
     ]
     answer = served.openai.chat.completions.create(model=f"{BASE}+rag:handbook", messages=messages, max_tokens=4)
     assert answer.model_extra["citations"][0]["document"] == "ferry.md"
+    messages[-1] = {"role": "user", "content": "How do I make ratatouille?"}
+    answer = served.openai.chat.completions.create(model=f"{BASE}+rag:handbook", messages=messages, max_tokens=4)
+    assert answer.model_extra["not_in_library"] is True
 
 
 def test_hostile_documents_and_questions_forge_nothing(served: Served) -> None:
@@ -299,6 +308,43 @@ def test_a_library_brought_up_to_date_is_searched_as_it_is_now(served: Served) -
     subprocess.run([executable, "index", "update", "handbook"], cwd=served.workspace.root, check=True)
     with Client.from_workspace(served.workspace) as client:
         assert client.search("handbook", "Where are seals counted?", 1)[0]["document"] == "new.md"
+
+
+def test_weights_that_changed_are_loaded_again_once_the_index_is_up_to_date(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(fetch(EMBEDDING), model)
+    (model / MANIFEST).unlink(missing_ok=True)
+    (tmp_path / "seals.md").write_text("Seals are counted on the island of Vik.\n")
+    retrieval = Retrieval(workspace)
+
+    def update() -> None:
+        build(
+            workspace.index("i"),
+            [tmp_path / "seals.md"],
+            lambda name: Embedder(ensure(name)),
+            Reporter(),
+            embedding_model=str(model),
+        )
+
+    def change_weights(mark: str) -> None:
+        weights = model / "model.safetensors"
+        save_file(load_file(weights), weights, metadata={"format": "pt", "mark": mark})
+
+    update()
+    assert retrieval.search("i", "seals", 1)
+    change_weights("other")
+    update()
+    assert retrieval.search("i", "seals", 1)
+    vectors, _ = retrieval.embed(str(model), ["seals"])
+    assert vectors.shape == (1, 384)
+
+    change_weights("and other again")
+    retrieval.embed(str(model), ["seals"])  # loads them
+    with pytest.raises(UserError, match="other weights"):
+        retrieval.search("i", "seals", 1)
+    assert retrieval.search("i", "seals", 1, "lexical")
 
 
 def test_a_question_longer_than_the_model_can_read(served: Served) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+from workbench.errors import UserError
 from workbench.jobs import control
 from workbench.jobs.folder import JobFolder
 from workbench.training.control import start_run
@@ -102,3 +106,32 @@ def test_unknown_jobs_are_one_clear_error(workspace: Workspace, command: Command
         assert done.code == 1
         assert "there is no job" in done.err
         assert "Traceback" not in done.err
+
+
+def test_a_job_is_done_by_one_process_only(tuned: Workspace) -> None:
+    """Two that resume it at once, and a second process on its folder."""
+    job = start_run(tuned, tuned.recipe("quick"), "one", {"max_steps": 100_000, "eval_steps": 100_000})
+    until(lambda: job.status().progress.done >= 1)
+    command = [sys.executable, "-P", "-m", "workbench.jobs", job.path]
+    second = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "another process does this job" in second.stdout
+    assert job.status().state == "running"
+    control.stop(job)
+    until(lambda: job.status().state == "stopped")
+    refused = []
+
+    def resume() -> None:
+        try:
+            control.resume(job)
+        except UserError as error:
+            refused.append(str(error))
+
+    both = [threading.Thread(target=resume) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert len(refused) == 1
+    assert job.status().attempt == 2
+    control.stop(job)
+    until(lambda: not job.status().live)

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sample_library import write_pdf
+from fake_server import FakeEngine, serving
+from sample_library import FakeEmbedder, Reporter, write_pdf
 
+from workbench.library.build import build
 from workbench.models.embed import Embedder
 from workbench.models.local import ensure
 from workbench.workspace import Workspace
@@ -59,7 +61,10 @@ def test_the_loop(workspace: Workspace, command: Command, tmp_path: Path) -> Non
     assert (light["hits"][0]["document"], light["hits"][0]["place"]) == ("lamp.pdf", "Oil · page 2")
     assert set(light["hits"][0]) >= {"text", "document", "place", "score", "dense_rank", "lexical_rank"}
     assert found.err == ""
-    printed = command("index", "search", "handbook", "dog", "--mode", "lexical").out
+    absent = command("index", "search", "absent", "--questions", questions)
+    assert (absent.code, absent.err.count("\n")) == (1, 1)
+    assert "there is no index 'absent'" in absent.err
+    printed = command("index", "search", "handbook", "--questions", questions, "--mode", "lexical").out
     assert "BM25 1" in printed
     assert "\x1b" not in printed
 
@@ -77,7 +82,6 @@ def test_the_loop(workspace: Workspace, command: Command, tmp_path: Path) -> Non
         (("list", "x"), "there is no index 'x'"),
         (("search", "x", "--questions", "absent.jsonl"), "absent.jsonl: cannot be read"),
         (("search", "x"), "needs QUERY or --questions"),
-        (("search", "x", "dog", "--mode", "lexical"), "there is no index 'x'"),
     ],
 )
 def test_mistakes_are_one_line(command: Command, arguments: tuple[str, ...], message: str) -> None:
@@ -85,6 +89,28 @@ def test_mistakes_are_one_line(command: Command, arguments: tuple[str, ...], mes
     assert ran.code == 1
     assert message in ran.err
     assert len(ran.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("mode", ["fused", "dense", "lexical"])
+def test_one_question_goes_by_the_server_in_every_mode(workspace: Workspace, command: Command, mode: str) -> None:
+    with serving(workspace, engine := FakeEngine()):
+        ran = command("index", "search", "x", "museum", "--mode", mode, "--json")
+    assert ran.code == 0, ran.err
+    assert ran.lines[0]["hits"][0]["document"] == "museum-hours.md"
+    assert (engine.searched, engine.modes) == ([("x", "museum")], [mode])
+
+
+def test_an_index_of_other_weights_is_not_searched(workspace: Workspace, command: Command, tmp_path: Path) -> None:
+    (tmp_path / "dogs.md").write_text("A dog pays 23 crowns.\n")
+    model, other = "all-minilm-l6-v2", FakeEmbedder("other", dimensions=384)  # of the same length: it would go unseen
+    build(workspace.index("x"), [tmp_path / "dogs.md"], lambda _: other, Reporter(), embedding_model=model)  # type: ignore[arg-type]
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"question": "dog"}\n')
+    refused = command("index", "search", "x", "--questions", questions)
+    assert refused.code == 1
+    assert f"'x' was built with other weights of {model}" in refused.err
+    assert "workbench index update x" in refused.err
+    assert command("index", "search", "x", "--questions", questions, "--mode", "lexical").code == 0  # needs none
 
 
 def test_a_faulty_file_of_questions_names_every_line(command: Command, tmp_path: Path) -> None:

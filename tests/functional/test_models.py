@@ -151,7 +151,19 @@ def test_the_hubs_cache_is_checked_by_the_names_of_its_blobs(closed: Path, tmp_p
     assert local.ensure("owner/name") == snapshot
     blob.write_bytes(WEIGHTS[:-1])
     with pytest.raises(UserError, match="sha256"):
-        fetching.fetch("owner/name", again=True)
+        local.ensure("owner/name")
+
+
+def test_a_sharded_model_that_is_half_there_is_not_used(closed: Path, tmp_path: Path) -> None:
+    snapshot = tmp_path / "hf" / "hub" / "models--owner--big" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_bytes(CONFIG)
+    shards = '{"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}'
+    (snapshot / "model.safetensors.index.json").write_text(shards)
+    (snapshot / "one.safetensors").write_bytes(WEIGHTS)
+    assert local.local_folder("owner/big") is None
+    (snapshot / "two.safetensors").write_bytes(WEIGHTS)
+    assert local.local_folder("owner/big") == snapshot
 
 
 def test_models_are_listed(command: Command) -> None:

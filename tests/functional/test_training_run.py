@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from safetensors.numpy import load_file
+from sample_library import FakeEmbedder, Reporter
 
 from workbench.errors import UserError
 from workbench.jobs import control
+from workbench.library.build import build
 from workbench.models.adapter import adapters, verified_adapter
 from workbench.training import runs
 from workbench.workspace import Workspace
@@ -147,6 +149,16 @@ def test_mistakes_are_one_clear_error(tuned: Workspace, command: Command, argume
     assert message in done.err
     assert "Traceback" not in done.err + done.out
     assert not list(tuned.runs.iterdir())
+
+
+def test_an_index_of_other_weights_gives_no_passages(tuned: Workspace, command: Command, tmp_path: Path) -> None:
+    (tmp_path / "one.md").write_text("One plus one is two.\n")
+    model, other = "all-minilm-l6-v2", FakeEmbedder("other", dimensions=384)  # of the same length: it would go unseen
+    build(tuned.index("sums"), [tmp_path / "one.md"], lambda _: other, Reporter(), embedding_model=model)  # type: ignore[arg-type]
+    done = command("train", "quick", "--name", "x", "--follow", "--set", "context.index=sums")
+    assert done.code == 1
+    assert f"'sums' was built with other weights of {model}" in done.err
+    assert "workbench index update sums" in done.err
 
 
 def test_an_adapter_that_changed_or_another_base_is_refused(

@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,8 @@ from workbench.errors import UserError
 
 TOKEN = "the-token"
 CITED = Citation(1, "leave.md", "Leave · lines 3-9", "Thirty days. [/red] \x1b[31m", 0.03, 0.71, 1, 2, 3, 9)
+SEPARATORS = "one\u2028two\u2029three\x85four"
+"""What Unicode calls the end of a line, and server-sent events do not."""
 ENDED = Figures(12, 3, 0.25, 40.0, 0.0)
 
 
@@ -45,6 +48,7 @@ class FakeEngine:
     """Answers at once, fails, or goes on until it is cancelled, by the model's name."""
 
     asked: list[Question] = field(default_factory=list)
+    modes: list[str] = field(default_factory=list)
     going: threading.Event = field(default_factory=threading.Event)
     cancelled: threading.Event = field(default_factory=threading.Event)
     at_once: int = 0
@@ -63,7 +67,8 @@ class FakeEngine:
     def embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         return np.array([[len(text), 0.5] for text in texts], np.float32), 7
 
-    def search(self, index: str, query: str, k: int) -> list[Any]:
+    def search(self, index: str, query: str, k: int, mode: str) -> list[Any]:
+        self.modes.append(mode)
         return [FakeHit("Thirty days.", "leave.md")][:k]
 
     def answer(self, question: Question, cancelled: Callable[[], bool]) -> Iterator[Delta]:
@@ -84,6 +89,9 @@ class FakeEngine:
                     yield Delta("again ")
                 self.cancelled.set()
                 return
+            if question.model == "separators":
+                yield Delta(SEPARATORS, figures=ENDED)
+                return
             yield Delta("Thirty ")
             if question.model == "breaks":
                 raise UserError("the model broke", do="Try another.")
@@ -100,11 +108,17 @@ def engine() -> FakeEngine:
 
 @pytest.fixture
 def url(engine: FakeEngine) -> Iterator[str]:
+    """The URL of a server over the engine."""
+    with serving(create_app(engine, token=TOKEN)) as url:
+        yield url
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[str]:
     """A real server on loopback, as the product runs it."""
-    app = create_app(engine, token=TOKEN)
     server = uvicorn.Server(uvicorn.Config(app, http="h11", lifespan="off", log_config=None))
     listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.should_exit = True
@@ -237,11 +251,15 @@ def test_embeddings_as_lists_and_as_base64(http: httpx2.Client) -> None:
     assert struct.unpack("<2f", base64.b64decode(packed["data"][0]["embedding"])) == (3.0, 0.5)
 
 
-def test_search_models_load_and_status(url: str) -> None:
+def test_search_models_load_and_status(url: str, engine: FakeEngine) -> None:
     with Client(url, TOKEN) as client:
         assert client.search("handbook", "days", 3) == [
             {"text": "Thirty days.", "document": "leave.md", "place": "line 1"}
         ]
+        client.search("handbook", "days", mode="lexical")
+        assert engine.modes == ["fused", "lexical"]
+        with pytest.raises(UserError, match="mode"):
+            client.search("handbook", "days", mode="best")
         assert client.models() == ["base", "base+rag:handbook"]
         client.load("base")
         with pytest.raises(UserError, match="no such model"):
@@ -330,6 +348,55 @@ def test_the_clients_read_what_the_engine_said(url: str) -> None:
             assert await twin.embeddings(["ab"], "minilm") == [[2.0, 0.5]]
 
     asyncio.run(ask())
+
+
+async def answers_of_both(url: str, model: str) -> list[str]:
+    """What the blocking client and its twin read."""
+    question = [{"role": "user", "content": "?"}]
+
+    def ask() -> str:
+        with Client(url, TOKEN) as client:
+            return client.answer(question, model).text
+
+    async with AsyncClient(url, TOKEN) as twin:
+        return [await asyncio.to_thread(ask), (await twin.answer(question, model)).text]
+
+
+async def test_unicodes_ends_of_lines_end_no_event(url: str, http: httpx2.Client) -> None:
+    assert await answers_of_both(url, "separators") == [SEPARATORS] * 2
+    response = http.post("/v1/chat/completions", json=chat("separators", stream=True))
+    assert response.content.isascii()  # for clients that end a line at them
+
+
+@contextmanager
+def foreign_server(body: bytes) -> Iterator[str]:
+    """A server of someone else, which streams these bytes one by one."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for at in range(len(body)):
+            await send({"type": "http.response.body", "body": body[at : at + 1], "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    with serving(app) as url:
+        yield url
+
+
+async def test_a_foreign_stream_is_read_as_it_comes() -> None:
+    chunk = {"choices": [{"delta": {"content": SEPARATORS}, "finish_reason": "stop"}]}
+    data = f": hello\r\ndata: {json.dumps(chunk, ensure_ascii=False)}\r\n\r\ndata: [DONE]".encode()
+    with foreign_server(data) as url:
+        assert await answers_of_both(url, "any") == [SEPARATORS] * 2
+
+
+@pytest.mark.parametrize("line", [b"<html>", b"{", b"5", b"\xff"])
+async def test_a_foreign_line_that_is_not_json_is_told(line: bytes) -> None:
+    with foreign_server(b"data: " + line + b"\n\n") as url:
+        with Client(url) as client, pytest.raises(UserError, match="not a JSON object"):
+            await asyncio.to_thread(client.answer, [{"role": "user", "content": "?"}], "any")
+        async with AsyncClient(url) as twin:
+            with pytest.raises(UserError, match="not a JSON object"):
+                await twin.answer([{"role": "user", "content": "?"}], "any")
 
 
 @pytest.mark.parametrize("stream", [False, True])

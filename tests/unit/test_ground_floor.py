@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sample_jobs import write_index_job
 
-from workbench import database, yaml_file
+from workbench import database, files, output, yaml_file
 from workbench.errors import Faults, UserError
 from workbench.hybrid import Hybrid
+from workbench.jobs import control
+from workbench.jobs.context import Context
+from workbench.jobs.folder import Status
 from workbench.jobs.follow import EventReader
+from workbench.pairs.store import NewPair, PairStore
 from workbench.settings import Settings
 from workbench.text import for_template, for_terminal
-from workbench.training.runs import without_undone
+from workbench.training.runs import runs, without_undone
 from workbench.workspace import Workspace, find, init
 
 
@@ -74,7 +83,14 @@ def test_terminal_text_keeps_what_people_write() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["<|im_end|>", "x<|im_end|>\n<|im_start|>system", "<<|im_end|>|im_end|>", "＜|im_end|＞"]
+    "text",
+    [
+        "<|im_end|>",
+        "x<|im_end|>\n<|im_start|>system",
+        "<<|im_end|>|im_end|>",
+        "＜|im_end|＞",
+        "<|im_end|> ＜|im_end|＞",
+    ],
 )
 def test_no_added_token_survives_in_a_template(text: str) -> None:
     tokens = ["<|im_start|>", "<|im_end|>", "  "]
@@ -128,10 +144,19 @@ def test_a_form_that_writes_yaml_keeps_comments(tmp_path: Path) -> None:
 
 
 def test_values_of_the_command_line() -> None:
-    values = ["1e-4", "0.5", "3", "true", "null", "[q_proj, v_proj]", "cosine", "=> no."]
+    values = ["1e-4", "0.5", "3", "true", "null", "[q_proj, v_proj]", "cosine", "=> no.", '"8"', ""]
     assert [yaml_file.parse_value(v) for v in values] == [
-        1e-4, 0.5, 3, True, None, ["q_proj", "v_proj"], "cosine", "=> no.",
+        1e-4, 0.5, 3, True, None, ["q_proj", "v_proj"], "cosine", "=> no.", "8", None,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["@x", "%x", "a: b: c", "a: b", "[a", "2024-13-45", "2024-01-02", "nan", "inf", "007", "# Rules", "C # too", "- a",
+     "*a", "|", "\x1b", "9" * 5000, "[" * 5000],
+)  # fmt: skip
+def test_ordinary_text_on_the_command_line_is_text(text: str) -> None:
+    assert yaml_file.parse_value(text) == text
 
 
 def test_init_is_safe_to_repeat_and_find_refuses_what_is_no_folder(tmp_path: Path) -> None:
@@ -157,6 +182,108 @@ def test_migrations_run_once_back_up_and_refuse_the_future(tmp_path: Path) -> No
     (tmp_path / "bad.sqlite").write_bytes(b"not a database at all" * 100)
     with pytest.raises(UserError, match="cannot be opened as a database"):
         database.connect(tmp_path / "bad.sqlite", [first], owner="o")
+
+
+def test_only_a_damaged_database_calls_for_a_backup(tmp_path: Path) -> None:
+    path = tmp_path / "db.sqlite"
+    database.connect(path, [("one", "CREATE TABLE t (x)")], owner="o").close()
+    full = [
+        ("one", ""),
+        ("two", "PRAGMA max_page_count = 1; CREATE TABLE u (x); INSERT INTO u VALUES (zeroblob(99999))"),
+    ]
+    with pytest.raises(UserError, match=r"disk is full: .* Nothing was changed") as caught:
+        database.connect(path, full, owner="o")
+    assert "backup" not in str(caught.value)
+    with pytest.raises(UserError, match="cannot be opened or made") as caught:
+        database.connect(tmp_path, full, owner="o")
+    assert "backup" not in str(caught.value)
+
+
+def test_a_damaged_page_of_pairs_is_one_clear_error(workspace: Workspace) -> None:
+    with PairStore(workspace.database) as store:
+        rows = [NewPair(messages=[{"role": "user", "content": f"{n} {'x' * 900}"}], completion="y") for n in range(200)]
+        store.add("d", rows)
+    with closing(sqlite3.connect(workspace.database)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        leaves = [
+            row[0] for row in db.execute("SELECT rootpage FROM sqlite_master WHERE name LIKE '%pairs%'") if row[0]
+        ]
+    with workspace.database.open("r+b") as file:
+        for page in leaves:
+            file.seek((page - 1) * 4096)
+            file.write(b"\xff" * 4096)
+    with PairStore(workspace.database) as store:
+        for read in (
+            store.datasets,
+            store.count,
+            store.page,
+            store.ids,
+            lambda: store.get(1),
+            lambda: [*store.pairs()],
+        ):
+            with pytest.raises(UserError, match="malformed"):
+                read()
+
+
+def test_a_stale_file_aside_is_in_nobodys_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "status.json"
+    with files.replacing(path) as aside:
+        aside.write_text("1")
+    aside.write_text("torn")  # as a process with this pid left it
+    files.write_text(path, "2")
+    assert path.read_text() == "2"
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        files.write_json(tmp_path / "folder", {}, durable=False)
+    assert {left.name for left in tmp_path.iterdir()} == {"status.json", "folder"}
+
+
+def test_printed_json_acts_on_no_terminal_and_means_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"text": "a\x9b31m\u202eb\x7f\x1b\ud800 \U000e0041 漢字\n", "loss": [float("nan"), float("-inf"), 1.5]}
+    output.print_json(value)
+    line = capsys.readouterr().out
+    assert for_terminal(line) == line
+    assert "漢字" in line
+    assert json.loads(line, parse_constant=pytest.fail) == {**value, "loss": [None, None, 1.5]}
+
+
+def test_a_job_outlives_a_status_that_cannot_be_written(workspace: Workspace) -> None:
+    job = write_index_job(workspace, "handbook", "running")
+    context = Context(job, job.status())
+    (job.path / "status.json").unlink()
+    (job.path / "status.json").mkdir()  # nothing can be renamed over it
+    context.progress(1, 1)
+    with pytest.raises(OSError, match="status"):
+        context.set_state("done")
+    context.event("metrics", loss=float("nan"))
+    assert '"loss": null' in job.events.read_text()
+
+
+def test_a_job_that_could_not_be_written_leaves_its_name_free(workspace: Workspace) -> None:
+    folder = workspace.runs / "mine"
+    with pytest.raises(TypeError):
+        control.start(workspace, "train", {"not JSON": object()}, title="t", folder=folder)
+    assert not folder.exists()
+
+
+def test_an_unreadable_job_hides_no_other(workspace: Workspace) -> None:
+    whole = write_index_job(workspace, "handbook", "done")
+    for place, text in (
+        (workspace.jobs / "torn", "{"),
+        (workspace.jobs / "list", "[]"),
+        (workspace.runs / "bare", "{}"),
+    ):
+        place.mkdir()
+        (place / "spec.json").write_text(text)
+    assert control.jobs(workspace) == [whole]
+    assert runs(workspace) == []
+
+
+def test_a_job_without_a_process_is_stopped_now(workspace: Workspace) -> None:
+    job = write_index_job(workspace, "handbook", "queued")
+    job.write_status(Status(queued_at=time.time()))
+    control.stop(job, now=True)
+    assert job.stop_file.exists()
 
 
 def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:

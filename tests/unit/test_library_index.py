@@ -152,6 +152,25 @@ def test_other_weights_mean_embedding_anew(docs: Path, tmp_path: Path) -> None:
         index.search("x", np.full(32, np.nan, np.float32), 3)
 
 
+def test_other_weights_embed_anew_what_can_no_longer_be_read(docs: Path, tmp_path: Path) -> None:
+    build_with(tmp_path / "i", [docs], FakeEmbedder())
+    (docs / "lamps.md").write_bytes(b"\0torn")
+    other = FakeEmbedder("other", dimensions=32)
+    built = build_with(tmp_path / "i", None, other)
+    assert (built.documents, built.chunks, built.embedded, len(built.faults)) == (3, 4, 4, 1)
+    vector = other.encode(["whale oil lamp"], query=True)[0]
+    first = Index(tmp_path / "i").search("whale oil lamp", vector, 3)[0]
+    assert (first.text, first.place) == ("The lamp of Skarholm burns whale oil.", "Lamps · line 3")
+    assert first.similarity == pytest.approx(float(vector @ other.encode([f"Lamps\n{first.text}"])[0]), abs=0.01)
+
+    manifest = (tmp_path / "i" / "manifest.json").read_bytes()
+    assert build_with(tmp_path / "i", None, other).embedded == 0
+    assert (tmp_path / "i" / "manifest.json").read_bytes() == manifest
+    (docs / "lamps.md").write_text(TEXTS["lamps.md"])
+    built = build_with(tmp_path / "i", None, other)
+    assert (built.read, built.embedded, built.faults) == (0, 0, [])
+
+
 def test_a_damaged_cache_is_noticed_told_in_one_line_and_made_again(docs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "i"
     build_with(folder, [docs], FakeEmbedder())

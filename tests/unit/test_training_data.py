@@ -73,6 +73,11 @@ def test_passages_that_do_not_fit_are_left_out_then_the_pair_is(tokenizer) -> No
     assert len(example.input_ids) <= 300
     assert left_out == 1
     assert encode(long, tokenizer, system=None, max_length=20) == (None, 0)
+    # The right passage stays when others go; where it alone is too long, the pair goes.
+    right, left_out = encode(replace(long, right=2), tokenizer, system=None, max_length=200)
+    assert right
+    assert left_out == 2
+    assert encode(replace(long, right=2), tokenizer, system=None, max_length=100) == (None, 0)
 
 
 def test_right_passages_are_found_added_or_withheld() -> None:
@@ -94,6 +99,7 @@ def test_right_passages_are_found_added_or_withheld() -> None:
     texts = [[passage["text"] for passage in each.passages] for each in given]
     assert texts[0] == [right.text, wrong.text, others[0].text]
     assert right.text in texts[1]
+    assert [each.right for each in given] == [0, texts[1].index(right.text), None]
     assert len(texts[1]) == 3
     assert texts[2] == [other.text for other in others[:3]]
     again, _ = with_passages(pairs, search, ContextSettings(index="i", k=3), seed=1)

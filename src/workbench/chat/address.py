@@ -18,7 +18,7 @@ from filelock import FileLock
 from workbench import files
 from workbench.errors import UserError
 from workbench.jobs.environment import job_environment
-from workbench.jobs.folder import process_of
+from workbench.jobs.folder import process_of, start_mark
 from workbench.workspace import Workspace
 
 ALREADY_SERVED = 3
@@ -77,9 +77,9 @@ def withdraw(workspace: Workspace, address: Address) -> None:
 
 
 def started(pid: int) -> float:
-    """When a living process was started, in seconds since the epoch; -1 if there is none."""
+    """The start mark of a living process; -1 if there is none."""
     process = process_of(pid, None)
-    return process.create_time() if process else -1.0
+    return start_mark(process) if process else -1.0
 
 
 def ensure_running(workspace: Workspace, *, parent: int | None = None) -> Address:
@@ -117,14 +117,6 @@ def command(workspace: Workspace, *options: str) -> list[str]:
     return [sys.executable, "-P", "-m", "workbench.chat.server", "--workspace", str(workspace.root), *options]
 
 
-def environment() -> dict[str, str]:
-    """A job's, but for the wait policy: a server finds out by itself, and again and again, how busy the machine is."""
-    values = job_environment()
-    if "OMP_WAIT_POLICY" not in os.environ:
-        values.pop("OMP_WAIT_POLICY", None)
-    return values
-
-
 def last_words(workspace: Workspace) -> str:
     """The last line of the server's log."""
     try:
@@ -147,7 +139,7 @@ def _start(workspace: Workspace, parent: int | None) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=environment(),
+            env=job_environment(),
         )
     _children.append(child)
     return child

@@ -112,15 +112,25 @@ class Client:
             if response.status_code != 200:
                 response.read()
                 raise _refusal(response)
-            yield from _deltas(response.iter_lines())
+            lines = _Lines()
+            for piece in response.iter_bytes():
+                yield from _deltas(lines.feed(piece))
+            yield from _deltas(lines.rest())
 
     def answer(self, messages: Iterable[dict[str, str]], model: str, **options: Any) -> Answer:
         """Ask, and wait for the whole answer; see `chat`."""
         return collect(self.chat(messages, model, **options))
 
-    def search(self, index: str, query: str, k: int = 5) -> list[dict[str, Any]]:
-        """The k best passages of an index, as `workbench.library.search.Hit` names their fields."""
-        return self._post("/v1/search", {"index": index, "query": query, "k": k})["hits"]
+    def search(self, index: str, query: str, k: int = 5, mode: str = "fused") -> list[dict[str, Any]]:
+        """The k best passages of an index, as `workbench.library.search.Hit` names their fields.
+
+        Args:
+            index: its name.
+            query: a question.
+            k: how many at most.
+            mode: fused, dense or lexical; see `workbench.library.index.Index.search`.
+        """
+        return self._post("/v1/search", {"index": index, "query": query, "k": k, "mode": mode})["hits"]
 
     def embeddings(self, texts: Sequence[str], model: str) -> list[list[float]]:
         """One vector of length 1 a text."""
@@ -191,17 +201,20 @@ class AsyncClient:
                 if response.status_code != 200:
                     await response.aread()
                     raise _refusal(response)
-                async for line in response.aiter_lines():
-                    for delta in _deltas([line]):
+                lines = _Lines()
+                async for piece in response.aiter_bytes():
+                    for delta in _deltas(lines.feed(piece)):
                         yield delta
+                for delta in _deltas(lines.rest()):
+                    yield delta
 
     async def answer(self, messages: Iterable[dict[str, str]], model: str, **options: Any) -> Answer:
         """See `Client.answer`."""
         return collect([delta async for delta in self.chat(messages, model, **options)])
 
-    async def search(self, index: str, query: str, k: int = 5) -> list[dict[str, Any]]:
+    async def search(self, index: str, query: str, k: int = 5, mode: str = "fused") -> list[dict[str, Any]]:
         """See `Client.search`."""
-        return (await self._post("/v1/search", {"index": index, "query": query, "k": k}))["hits"]
+        return (await self._post("/v1/search", {"index": index, "query": query, "k": k, "mode": mode}))["hits"]
 
     async def embeddings(self, texts: Sequence[str], model: str) -> list[list[float]]:
         """See `Client.embeddings`."""
@@ -263,15 +276,39 @@ def _chat_body(messages: Iterable[dict[str, str]], model: str, options: dict[str
     return {"model": model, "messages": list(messages), "stream": True, **given}
 
 
-def _deltas(lines: Iterable[str]) -> Iterator[Delta]:
+class _Lines:
+    """Lines out of pieces of bytes. They end with a newline alone: httpx2's also end at U+2028 and its like."""
+
+    def __init__(self) -> None:
+        self._begun = b""
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """The lines that this piece completes."""
+        *lines, self._begun = (self._begun + piece).split(b"\n")
+        return lines
+
+    def rest(self) -> list[bytes]:
+        """A last line that no newline ended."""
+        return [self._begun]
+
+
+def _deltas(lines: Iterable[bytes]) -> Iterator[Delta]:
     """Deltas from the lines of a stream of server-sent events."""
     for line in lines:
-        if not line.startswith("data:"):
+        if not line.startswith(b"data:"):
             continue
         data = line[5:].strip()
-        if data == "[DONE]":
+        if data == b"[DONE]":
             return
-        chunk = json.loads(data)
+        try:
+            chunk = json.loads(data)
+        except ValueError:
+            chunk = None
+        if not isinstance(chunk, dict):
+            shown = data[:80].decode(errors="replace")
+            raise UserError(
+                f"the server sent what is not a JSON object: {shown}", do="Check that it speaks OpenAI's API."
+            )
         if problem := chunk.get("error"):
             raise _problem(problem)
         if chunk.get("choices"):

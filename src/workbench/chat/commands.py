@@ -68,12 +68,12 @@ def ask(
     )
 
 
-def search(workspace: Workspace, index: str, query: str, k: int) -> list[dict[str, Any]]:
+def search(workspace: Workspace, index: str, query: str, k: int, mode: str) -> list[dict[str, Any]]:
     """`workbench index search`: by the workspace's server, which is started if it does not run."""
     from workbench.chat.client import Client
 
     with Client.from_workspace(workspace) as client:
-        return client.search(index, query, k)
+        return client.search(index, query, k, mode)
 
 
 def serve(
@@ -84,6 +84,7 @@ def serve(
 ) -> None:
     """Run the workspace's server until ctrl+c: the OpenAI API over all hybrids."""
     from workbench.chat import address
+    from workbench.jobs.environment import job_environment
 
     here = find(workspace)
     if there := address.running(here):
@@ -99,7 +100,7 @@ def serve(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
-        env=address.environment(),
+        env=job_environment(),
     )
     try:
         for line in server.stdout or ():

@@ -25,28 +25,13 @@ if TYPE_CHECKING:
     from workbench.library.search import Hit
 
 _ASKING = frozenset(
-    [
-        "what",
-        "when",
-        "where",
-        "which",
-        "whose",
-        "about",
-        "does",
-        "have",
-        "there",
-        "this",
-        "that",
-        "these",
-        "those",
-        "with",
-        "from",
-        "many",
-        "much",
-        "long",
-        "then",
-    ]
+    re.findall(
+        r"\w+",
+        "what when where which whose about does have there this that these those with from many much long then"
+        " really sure please more again tell explain else also mean",
+    )
 )
+"""Words of a question that say nothing of its subject."""
 
 
 class Engine:
@@ -93,9 +78,9 @@ class Engine:
         finally:
             self._busy = False
 
-    def search(self, index: str, query: str, k: int) -> list[Hit]:
+    def search(self, index: str, query: str, k: int, mode: str) -> list[Hit]:
         """The k best chunks of an index; see `Retrieval.search`."""
-        return self._retrieval.search(index, query, k)
+        return self._retrieval.search(index, query, k, mode)
 
     def embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         """Vectors [n, d] of texts and the number of their tokens; see `Retrieval.embed`."""

@@ -114,6 +114,7 @@ class SearchRequest(_Request):
     index: str
     query: str
     k: int = Field(5, ge=1, le=1000)
+    mode: Literal["fused", "dense", "lexical"] = "fused"
 
 
 class ChatWriter:

@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from workbench.chat.answer import UnknownModel
-from workbench.errors import UserError
-from workbench.library.index import Index
+from workbench.library.index import Index, embedder_of
 from workbench.models import local
 from workbench.workspace import Workspace
 
@@ -37,14 +36,14 @@ class Retrieval:
         """Have an index and its embedding model ready; see `search` for the errors."""
         self._thread.submit(self._open, index).result()
 
-    def search(self, index: str, query: str, k: int) -> list[Hit]:
-        """The k chunks of an index that answer a question best, best first.
+    def search(self, index: str, query: str, k: int, mode: str = "fused") -> list[Hit]:
+        """The k chunks of an index that answer a question best, best first; the mode is that of `Index.search`.
 
         Raises:
             UnknownModel: there is no such index.
             UserError: it is damaged, or its embedding model is not on this machine or no longer the same.
         """
-        return self._thread.submit(self._search, index, query, k).result()
+        return self._thread.submit(self._search, index, query, k, mode).result()
 
     def embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         """Vectors float32 [n, d] of length 1, and how many tokens the texts have.
@@ -54,11 +53,15 @@ class Retrieval:
         """
         return self._thread.submit(self._embed, model, texts).result()
 
-    def _search(self, name: str, query: str, k: int) -> list[Hit]:
-        index, embedder = self._open(name)
-        return index.search(query, embedder.encode([query], query=True)[0], k)
+    def _search(self, name: str, query: str, k: int, mode: str) -> list[Hit]:
+        index = self._index(name)
+        vector = None if mode == "lexical" else self._embedder_of(index).encode([query], query=True)[0]
+        return index.search(query, vector, k, mode=mode)
 
-    def _open(self, name: str) -> tuple[Index, Embedder]:
+    def _open(self, name: str) -> None:
+        self._embedder_of(self._index(name))
+
+    def _index(self, name: str) -> Index:
         folder = self._workspace.index(name)
         if not folder.is_dir():
             self._indexes.pop(name, None)
@@ -67,31 +70,31 @@ class Retrieval:
             )
         if name not in self._indexes:
             self._indexes[name] = Index(folder)
-        index = self._indexes[name]
-        embedder = self._embedder(index.embedding_model)
-        if embedder.fingerprint != index.fingerprint:
-            raise UserError(
-                f"the index {name!r} was built with other weights of {index.embedding_model}",
-                do=f"Bring it up to date with `workbench index update {name}`.",
-            )
-        return index, embedder
+        return self._indexes[name]
+
+    def _embedder_of(self, index: Index) -> Embedder:
+        kept = self._embedders.get(index.embedding_model)
+        if kept is None or kept.fingerprint != index.fingerprint:  # the weights on the disk may be newer
+            kept = self._embedders[index.embedding_model] = embedder_of(index)
+        return kept
 
     def _embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         embedder = self._embedder(model)
         return embedder.encode(texts), sum(embedder.count_tokens(text) for text in texts)
 
     def _embedder(self, name: str) -> Embedder:
-        if name not in self._embedders:
+        folder = local.local_folder(name)
+        if folder is None:
+            raise UnknownModel(
+                f"the embedding model {name!r} is not on this machine",
+                do=f"Fetch it with `workbench models fetch {name}`.",
+            )
+        kept = self._embedders.get(name)
+        if kept is None or kept.fingerprint != local.fingerprint(folder):
             from workbench.models.embed import Embedder
 
-            folder = local.local_folder(name)
-            if folder is None:
-                raise UnknownModel(
-                    f"the embedding model {name!r} is not on this machine",
-                    do=f"Fetch it with `workbench models fetch {name}`.",
-                )
-            self._embedders[name] = Embedder(folder)
-        return self._embedders[name]
+            kept = self._embedders[name] = Embedder(folder)
+        return kept
 
 
 def _compute_alone() -> None:

@@ -42,7 +42,7 @@ class Answers(Protocol):
     def answer(self, question: Question, cancelled: Callable[[], bool]) -> Iterator[Delta]: ...
     def load(self, model: str) -> None: ...
     def embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, int]: ...
-    def search(self, index: str, query: str, k: int) -> list[Any]: ...
+    def search(self, index: str, query: str, k: int, mode: str) -> list[Any]: ...
     def status(self) -> dict[str, Any]: ...
 
 
@@ -94,7 +94,7 @@ def create_app(engine: Answers, *, token: str, host: str = "127.0.0.1", activity
 
     @app.post("/v1/search")
     def search(asked: SearchRequest) -> dict[str, Any]:
-        hits = engine.search(asked.index, asked.query, asked.k)
+        hits = engine.search(asked.index, asked.query, asked.k, asked.mode)
         listed = [{**asdict(hit), "place": hit.place} for hit in hits]
         return {"object": "list", "index": asked.index, "question": asked.query, "hits": listed}
 
@@ -206,7 +206,8 @@ async def _events(
 
 
 def _event(value: dict[str, Any]) -> str:
-    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
+    # In ASCII: many clients end a line at U+2028, U+2029 and U+0085, too.
+    return f"data: {json.dumps(value)}\n\n"
 
 
 async def _unless_gone(request: Request, work: Awaitable[Result]) -> Result:

@@ -13,10 +13,11 @@ import traceback
 from pathlib import Path
 
 import psutil
+from filelock import FileLock, Timeout
 
 from workbench.errors import UserError
 from workbench.jobs.context import Context, StopRequested
-from workbench.jobs.folder import JobFolder
+from workbench.jobs.folder import JobFolder, start_mark
 from workbench.jobs.kinds import KINDS
 from workbench.jobs.queue import heavy_turn
 
@@ -24,13 +25,19 @@ from workbench.jobs.queue import heavy_turn
 def main(folder: str) -> int:
     """Run the job in `folder`; the exit code is 0 when it is done or stopped."""
     job = JobFolder(Path(folder).resolve())
+    lock = FileLock(job.path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print("another process does this job already", flush=True)
+        return 0
     kind = KINDS[job.spec["kind"]]
     me = psutil.Process()
     status = job.status()
     context = Context(job, status)
     signal.signal(signal.SIGTERM, lambda *_: context.terminate())
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    context.set_state("queued", pid=me.pid, pid_started=me.create_time())
+    context.set_state("queued", pid=me.pid, pid_started=start_mark(me))
     threading.Thread(target=context.beat, daemon=True).start()
     try:
         with contextlib.ExitStack() as held:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import threading
 import time
 from dataclasses import replace
 from typing import Any
 
+from workbench import files
 from workbench.jobs.folder import JobFolder, Progress, Status
 from workbench.workspace import Workspace
 
@@ -68,11 +69,11 @@ class Context:
             )
             if now - self._shown >= _SHOW or (total is not None and done >= total):
                 self._shown = now
-                self._write(durable=False)
+                self._show()
 
     def event(self, type: str, **fields: Any) -> None:
-        """Append one event; it is in the file (not yet fsynced) when this returns."""
-        line = json.dumps({"time": round(time.time(), 3), "type": type, **fields}, ensure_ascii=False)
+        """Append one event; it is in the file (not yet fsynced) when this returns. NaN and infinity become null."""
+        line = files.strict_json({"time": round(time.time(), 3), "type": type, **fields})
         with self._lock:
             self._events.write(line.encode() + b"\n")
 
@@ -111,13 +112,17 @@ class Context:
         while not self._ended.wait(_BEAT):
             with self._lock:
                 if not self._ended.is_set():
-                    self._write(durable=False)
+                    self._show()
 
     def end(self) -> None:
         """Stop the heartbeat and make the events durable."""
         with self._lock:
             self._ended.set()
             os.fsync(self._events.fileno())
+
+    def _show(self) -> None:
+        with contextlib.suppress(OSError):  # who looks on sees the last one; a full disk ends what saves, not this
+            self._write(durable=False)
 
     def _write(self, *, durable: bool) -> None:
         self._status = replace(self._status, heartbeat=time.time())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from workbench import files
 from workbench.errors import UserError
@@ -47,8 +49,13 @@ def start(
         raise UserError(f"{folder.name!r} exists", where=str(folder), do="Choose another name.") from None
     job = JobFolder(folder)
     now = time.time()
-    files.write_json(folder / "spec.json", {"kind": kind, "title": title, "arguments": arguments, "created_at": now})
-    job.write_status(Status(queued_at=now))
+    spec = {"kind": kind, "title": title, "arguments": arguments, "created_at": now}
+    try:
+        files.write_json(folder / "spec.json", spec)
+        job.write_status(Status(queued_at=now))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)  # or its name would be taken by what no list shows
+        raise
     _launch(job)
     return job
 
@@ -59,19 +66,18 @@ def resume(job: JobFolder) -> JobFolder:
     Raises:
         UserError: it is still going, or it is done.
     """
-    status = job.status()
-    if status.live:
-        raise UserError(f"{job.id} is {status.state}", do="There is nothing to resume.")
-    if status.state == "done":
-        raise UserError(f"{job.id} is done", do="Start a new one.")
-    job.stop_file.unlink(missing_ok=True)
-    job.write_status(
-        replace(
-            status, state="queued", pid=None, pid_started=None, attempt=status.attempt + 1,
-            queued_at=time.time(), started_at=None, finished_at=None, error=None, result=None,
+    with FileLock(job.path / ".resuming"):  # of two that resume it at once, the second finds it queued
+        status = job.status()
+        if status.live:
+            raise UserError(f"{job.id} is {status.state}", do="There is nothing to resume.")
+        if status.state == "done":
+            raise UserError(f"{job.id} is done", do="Start a new one.")
+        job.stop_file.unlink(missing_ok=True)
+        again = Status(
+            attempt=status.attempt + 1, queued_at=time.time(), progress=status.progress, figures=status.figures
         )
-    )  # fmt: skip
-    _launch(job)
+        job.write_status(again)
+        _launch(job)
     return job
 
 
@@ -84,18 +90,17 @@ def stop(job: JobFolder, *, now: bool = False) -> None:
     status = job.status()
     if not status.live:
         raise UserError(f"{job.id} is {status.state}", do="There is nothing to stop.")
-    if now:
-        if process := job.process():
-            process.kill()
-        return
-    job.stop_file.touch()
+    job.stop_file.touch()  # also for `now`: a process that is only about to start ends by it
+    if now and (process := job.process()):
+        process.kill()
 
 
 def jobs(workspace: Workspace) -> list[JobFolder]:
-    """All jobs of a workspace, runs included, newest first."""
+    """All jobs of a workspace, runs included, newest first; without those whose spec.json cannot be read."""
     reap()
     found = [JobFolder(path.parent) for place in (workspace.jobs, workspace.runs) for path in place.glob("*/spec.json")]
-    return sorted(found, key=_created, reverse=True)
+    dated = [(created, job) for job in found if (created := _created(job)) is not None]
+    return [job for _, job in sorted(dated, key=lambda pair: pair[0], reverse=True)]
 
 
 def find(workspace: Workspace, name: str) -> JobFolder:
@@ -120,11 +125,12 @@ def reap() -> None:
     _children[:] = [child for child in _children if child.poll() is None]
 
 
-def _created(job: JobFolder) -> float:
+def _created(job: JobFolder) -> float | None:
     try:
-        return job.spec.get("created_at", 0.0)
-    except UserError:
-        return 0.0
+        spec = job.spec
+        return float(spec["created_at"]) if {"kind", "title", "arguments"} <= spec.keys() else None
+    except (UserError, AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _launch(job: JobFolder) -> None:

@@ -7,6 +7,7 @@ written: it is what a reader concludes when the process is gone without a last w
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -40,7 +41,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Status:
-    """What status.json holds. Times are seconds since the epoch."""
+    """What status.json holds. Times are seconds since the epoch, but for `pid_started` (see `start_mark`)."""
 
     state: str = "queued"
     pid: int | None = None
@@ -91,8 +92,9 @@ class JobFolder:
             UserError: the folder is not a job's.
         """
         try:
-            return json.loads((self.path / "spec.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            spec = json.loads((self.path / "spec.json").read_text(encoding="utf-8"))
+            return {"kind": spec["kind"], "title": spec["title"], "arguments": spec["arguments"], **spec}
+        except (OSError, ValueError, KeyError, TypeError):
             raise UserError("is not a job's folder", where=str(self.path)) from None
 
     @property
@@ -143,15 +145,30 @@ class JobFolder:
 
 
 def process_of(pid: int | None, started: float | None) -> psutil.Process | None:
-    """The living process with this pid AND start time (pids are reused), zombies excluded."""
+    """The living process with this pid AND this start mark (pids are reused), zombies excluded."""
     if pid is None:
         return None
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return None
-        if started is not None and abs(process.create_time() - started) > 1:
+        if started is not None and abs(start_mark(process) - started) > 0.5:
             return None
         return process
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return None
+
+
+def start_mark(process: psutil.Process) -> float:
+    """When a process started, in seconds by a clock that nobody sets, so that it stays the same for its life.
+
+    On Linux since boot: the time of day that psutil tells there moves when the clock is set.
+
+    Raises:
+        psutil.Error, OSError: it is gone.
+    """
+    try:
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except FileNotFoundError:
+        return process.create_time()

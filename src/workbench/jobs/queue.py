@@ -16,7 +16,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from workbench import files
-from workbench.jobs.folder import process_of
+from workbench.jobs.folder import process_of, start_mark
 from workbench.workspace import state_folder
 
 _POLL = 0.2  # seconds
@@ -34,7 +34,7 @@ def heavy_turn(check_stop: Callable[[], None], waiting: Callable[[int], None]) -
     queue.mkdir(parents=True, exist_ok=True)
     me = psutil.Process()
     ticket = queue / f"{time.time_ns():020d}-{me.pid}.ticket"
-    files.write_json(ticket, {"pid": me.pid, "started": me.create_time()}, durable=False)
+    files.write_json(ticket, {"pid": me.pid, "started": start_mark(me)}, durable=False)
     lock = FileLock(queue / "lock")
     ahead_shown = -1
     try:

@@ -16,6 +16,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from workbench.errors import UserError
+from workbench.jobs.folder import start_mark
 from workbench.library import caches, chunks, documents
 from workbench.library.documents import Fault, Found
 from workbench.library.parsing import Parser
@@ -91,7 +92,7 @@ def build(
             if paths is None:
                 embedding_model = store.facts().get("embedding_model", embedding_model)
             me = psutil.Process()
-            store.set_facts(builder=f"{me.pid} {me.create_time()}")
+            store.set_facts(builder=f"{me.pid} {start_mark(me)}")
             try:
                 return _build(store, folder, sources, found, faults, embedder(embedding_model), report, embedding_model)
             finally:
@@ -191,6 +192,9 @@ def _read(store: Store, found: list[Found], model: Embedder, report: Reporter) -
                 faults.append(Fault(documents.shown(one.path), f"{error}{stays}"))
                 report.message(f"{documents.shown(one.path)} {error}{stays}", level="warning")
                 if before is not None:
+                    cutting, _, weights = before.form.rpartition(" ")
+                    if weights != model.fingerprint:  # vectors of two models cannot be compared
+                        store.restage(path, model.fingerprint, form=f"{cutting} {model.fingerprint}")
                     kept.append(one)
     report.progress(len(found), len(found), unit="files", message="reading")
     return kept, read, faults

@@ -26,6 +26,7 @@ class IndexSummary:
     """When a build last completed, seconds since the epoch."""
     embedding_model: str | None = None
     sources: tuple[str, ...] = ()
+    """What it was built from; folders inside the workspace relative to it."""
     faults: int = 0
     """Files that the last build could not read."""
 
@@ -100,11 +101,15 @@ def _summary(folder: Path) -> IndexSummary:
                 chunks=chunks,
                 updated_at=float(updated_at) if updated_at else None,
                 embedding_model=facts.get("embedding_model"),
-                sources=tuple(map(str, store.sources())),
+                sources=tuple(_shown(source, folder.parents[1]) for source in store.sources()),
                 faults=len(store.list_faults()),
             )
     except (UserError, sqlite3.DatabaseError):
         return IndexSummary(folder.name, "damaged")
+
+
+def _shown(source: Path, root: Path) -> str:
+    return str(source.relative_to(root)) if source.is_relative_to(root) else str(source)
 
 
 def _state(facts: dict[str, str]) -> str:

@@ -58,7 +58,12 @@ class Chunk:
     @property
     def embedded(self) -> str:
         """What is embedded and searched: the headings, then the text."""
-        return f"{self.heading}\n{self.text}" if self.heading else self.text
+        return embedded_text(self.heading, self.text)
+
+
+def embedded_text(heading: str, text: str) -> str:
+    """What is embedded and searched of a chunk."""
+    return f"{heading}\n{text}" if heading else text
 
 
 def cut(source: SourceText, count_tokens: Callable[[str], int], *, limit: int = CHUNK_TOKENS) -> list[Chunk]:

@@ -18,8 +18,8 @@ from workbench.workspace import Workspace, find
 app = output.subcommands("Libraries: index documents, keep them current, search them.")
 Name = Annotated[str, typer.Argument(help="The index's name.")]
 Follow = Annotated[bool, typer.Option("--follow/--no-follow", help="Stay and show its progress; or only start it.")]
-SearchFunction = Callable[[Workspace, str, str, int], Sequence[Any]]
-"""Search through the server: workspace, index, question, k; gives hits, as `Hit` or as mappings of its fields."""
+SearchFunction = Callable[[Workspace, str, str, int, str], Sequence[Any]]
+"""Search through the server: workspace, index, question, k, mode; gives hits, as `Hit` or as mappings of its fields."""
 
 _FIELDS = ("text", "document", "place", "score", "dense_rank", "lexical_rank", "similarity")
 _BATCH = 64  # questions embedded at once
@@ -106,11 +106,10 @@ def add_search(server_search: SearchFunction) -> None:
         if (query is None) == (questions is None):
             raise UserError("a search needs QUERY or --questions FILE", do="Give one of them.")
         found = find(workspace)
-        if query is not None and mode == "fused":
-            answers = iter([(query, server_search(found, name, query, k))])
+        if query is not None:
+            answers = iter([(query, server_search(found, name, query, k, mode))])
         else:
-            asked = [query] if query is not None else _read_questions(questions)
-            answers = _search_here(found, name, asked, k, mode)
+            answers = _search_here(found, name, _read_questions(questions), k, mode)
         for question, hits in answers:
             shown = [_fields(hit) for hit in hits]
             if json:
@@ -159,15 +158,10 @@ def _search_here(
     workspace: Workspace, name: str, questions: Sequence[str], k: int, mode: str
 ) -> Iterator[tuple[str, Sequence[Any]]]:
     """Many questions are embedded in this process, in batches."""
-    from workbench.library.index import Index
+    from workbench.library.index import Index, embedder_of
 
     index = Index(workspace.index(name))
-    embedder = None
-    if mode != "lexical":
-        from workbench.models.embed import Embedder
-        from workbench.models.local import ensure
-
-        embedder = Embedder(ensure(index.embedding_model))
+    embedder = None if mode == "lexical" else embedder_of(index)
     for at in range(0, len(questions), _BATCH):
         some = questions[at : at + _BATCH]
         vectors = [None] * len(some) if embedder is None else embedder.encode(some, query=True)

@@ -1,6 +1,6 @@
-"""The read side of an index: searching it. It is told a question's vector; it loads no model.
+"""The read side of an index: searching it, and the model that its questions are embedded with.
 
-It opens the caches once and opens them again when a build has replaced them.
+An `Index` is told a question's vector. It opens the caches once and opens them again when a build has replaced them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from workbench.library.store import FILE, Store
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from workbench.models.embed import Embedder
 
 
 class Index:
@@ -161,3 +163,22 @@ class Index:
                 where=str(self.folder / FILE),
                 do=f"Run `workbench index update {self.name}`.",
             ) from None
+
+
+def embedder_of(index: Index) -> Embedder:
+    """Load the model that an index's questions must be embedded with. Takes seconds.
+
+    Raises:
+        UserError: it is not on this machine, is damaged, or has other weights than those that the index was built with.
+    """
+    from workbench.models import local
+
+    folder = local.ensure(index.embedding_model)
+    if local.fingerprint(folder) != index.fingerprint:
+        raise UserError(
+            f"the index {index.name!r} was built with other weights of {index.embedding_model}",
+            do=f"Bring it up to date with `workbench index update {index.name}`.",
+        )
+    from workbench.models.embed import Embedder
+
+    return Embedder(folder)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.database import connect, transaction
 from workbench.errors import UserError
-from workbench.library.chunks import Chunk, SourceText
+from workbench.library.chunks import Chunk, SourceText, embedded_text
 from workbench.library.documents import Fault, FileContent, Found
 
 if TYPE_CHECKING:
@@ -145,16 +145,34 @@ class Store:
                     len(content.data), content.modified, source.text,
                 ),
             ).lastrowid  # fmt: skip
-            self._database.executemany(
-                "INSERT INTO chunks (document, start, end, text, heading, start_line, end_line, page, embedding)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            self._add_chunks(
                 (
-                    (
-                        document, chunk.start, chunk.end, chunk.text, chunk.heading,
-                        chunk.start_line, chunk.end_line, chunk.page, key,
-                    )
-                    for chunk, key in chunks
-                ),
+                    document, chunk.start, chunk.end, chunk.text, chunk.heading,
+                    chunk.start_line, chunk.end_line, chunk.page, key,
+                )
+                for chunk, key in chunks
+            )  # fmt: skip
+
+    def restage(self, path: str, fingerprint: str, *, form: str) -> None:
+        """Stage a live document as it is, its chunks too, to be embedded by the model with this fingerprint."""
+        with transaction(self._database):
+            staged = self._database.execute(
+                "INSERT INTO documents (path, name, title, sha256, form, size, modified, text, live)"
+                " SELECT path, name, title, sha256, ?, size, modified, text, 0 FROM documents"
+                " WHERE path = ? AND live = 1",
+                (form, path),
+            ).lastrowid
+            chunks = self._rows(
+                "SELECT chunks.* FROM chunks JOIN documents ON documents.id = document"
+                " WHERE path = ? AND live = 1 ORDER BY chunks.id",
+                path,
+            )
+            self._add_chunks(
+                (
+                    staged, row["start"], row["end"], row["text"], row["heading"], row["start_line"], row["end_line"],
+                    row["page"], embedding_key(fingerprint, embedded_text(row["heading"], row["text"])),
+                )
+                for row in chunks
             )  # fmt: skip
 
     def unstage(self, path: str) -> None:
@@ -174,7 +192,7 @@ class Store:
             " GROUP BY embedding ORDER BY length(heading) + length(text) DESC, embedding LIMIT ?",
             count,
         )
-        return [(key, f"{heading}\n{text}" if heading else text) for key, heading, text in rows]
+        return [(key, embedded_text(heading, text)) for key, heading, text in rows]
 
     def add_embeddings(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:
         """Keep embeddings, durably.
@@ -283,6 +301,13 @@ class Store:
         if row is None:
             raise UserError(f"there is no document {name!r}", do="See `workbench index list NAME`.")
         return row["text"]
+
+    def _add_chunks(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        self._database.executemany(
+            "INSERT INTO chunks (document, start, end, text, heading, start_line, end_line, page, embedding)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
 
     def _state(self) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in self._rows("SELECT id, name FROM documents WHERE live = 1 ORDER BY id")]

@@ -46,14 +46,14 @@ def fetch(name: str, report: Report = lambda *_: None, *, again: bool = False) -
         raise UserError(
             f"there is no model {name!r} in the catalogue", do=f"Name one of {known}, or a hub id OWNER/NAME."
         )
-    target = local.models_folder() / name.replace("/", "--")
+    target = local.fetched_folder(name)
     target.parent.mkdir(parents=True, exist_ok=True)
     reasons: list[str] = []
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=target.parent) as aside:
         staging = Path(aside) / "model"
         hub = entry.hub if entry else HubSource(id=name)
         try:
-            source = _from_hub(hub, staging, report)
+            source = _from_hub(hub, staging, report, again=again)
         except UserError as error:
             reasons.append(str(error))
             if entry is None:
@@ -76,8 +76,6 @@ def fetch(name: str, report: Report = lambda *_: None, *, again: bool = False) -
             target.replace(Path(aside) / "replaced")
         staging.replace(target)
         files.fsync_folder(target.parent)
-    if entry is None:
-        return target
     return local.ensure(name)
 
 
@@ -94,8 +92,8 @@ def hub_answers() -> bool:
         return False
 
 
-def _from_hub(source: HubSource, staging: Path, report: Report) -> str:
-    cached = local.hub_snapshot(source.id)
+def _from_hub(source: HubSource, staging: Path, report: Report, *, again: bool) -> str:
+    cached = None if again else local.hub_snapshot(source.id)
     if cached is None:
         report("Asking the Hugging Face hub", 0, None)
         if not hub_answers():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from workbench.workspace import cache_folder
 
 MANIFEST = "workbench-manifest.json"
 """Written last into a fetched model's folder: {"source": ..., "files": {name: {"sha256", "bytes"}}}."""
+
+_AGAIN = "Fetch it again: `workbench models fetch NAME --again`."
 
 
 def models_folder() -> Path:
@@ -51,22 +54,31 @@ def local_folder(name: str) -> Path | None:
         offered = Path(os.environ.get("WORKBENCH_MODELS", "/nonexistent")) / name
         if (offered / "config.json").is_file():
             return _checked(offered)
-        folder = models_folder() / name
+        folder = fetched_folder(name)
         return _checked(folder) if (folder / MANIFEST).is_file() else None
     folder = Path(name).expanduser()
     if (folder / "config.json").is_file():
         return _checked(folder.resolve())
-    if not _looks_like_folder(name) and (snapshot := hub_snapshot(name)):
-        return _checked(snapshot)
-    return None
+    if _looks_like_folder(name):
+        return None
+    fetched = fetched_folder(name)
+    if (fetched / MANIFEST).is_file():
+        return _checked(fetched)
+    snapshot = hub_snapshot(name)
+    return _checked(snapshot) if snapshot else None
+
+
+def fetched_folder(name: str) -> Path:
+    """Where a model of the catalogue or the hub lies once it is fetched."""
+    return models_folder() / name.replace("/", "--")
 
 
 def hub_snapshot(hub_id: str) -> Path | None:
-    """The newest snapshot of a repository in the Hugging Face cache that has a config and safetensors."""
+    """The newest snapshot of a repository in the Hugging Face cache that has a config and all its safetensors."""
     home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
     cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
     snapshots = cache / f"models--{hub_id.replace('/', '--')}" / "snapshots"
-    whole = [path for path in snapshots.glob("*") if (path / "config.json").is_file() and _weights(path)]
+    whole = [path for path in snapshots.glob("*") if (path / "config.json").is_file() and _all_shards(path)]
     return max(whole, key=lambda path: path.stat().st_mtime, default=None)
 
 
@@ -94,6 +106,15 @@ def _weights(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.safetensors"))
 
 
+def _all_shards(folder: Path) -> bool:
+    """Whether no file of the weights is missing: an interrupted download leaves some of them."""
+    try:
+        index = json.loads((folder / "model.safetensors.index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return bool(_weights(folder))
+    return {path.name for path in _weights(folder)} >= set(index["weight_map"].values())
+
+
 def _looks_like_folder(name: str) -> bool:
     return name.startswith((".", "/", "~")) or name.count("/") > 1
 
@@ -105,6 +126,10 @@ def _checked(folder: Path) -> Path:
             where=str(folder),
             do="Convert it to safetensors first.",
         )
+    for path in _weights(folder):
+        blob = path.resolve().name  # in the hub's cache a large file is called by its sha256
+        if re.fullmatch(r"[0-9a-f]{64}", blob) and _remembered_sha256(path) != blob:
+            raise UserError(f"{path.name} does not have the sha256 that the hub tells", where=str(folder), do=_AGAIN)
     manifest = folder / MANIFEST
     if manifest.is_file():
         for name, expected in json.loads(manifest.read_text(encoding="utf-8"))["files"].items():
@@ -113,7 +138,7 @@ def _checked(folder: Path) -> Path:
                 raise UserError(
                     f"{name} is not what was fetched",
                     where=str(folder),
-                    do=f"Fetch it again with `workbench models fetch {folder.name} --again`.",
+                    do=_AGAIN,
                 )
     return folder
 

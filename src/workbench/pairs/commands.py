@@ -20,6 +20,7 @@ app = output.subcommands("Training pairs: import, export, list, accept, reject, 
 
 _ANY = "any"
 _SHOWN = 20  # faults shown to a person
+_MOST = 2**63 - 1  # SQLite's largest integer
 _EVERY = 1.0  # seconds between two lines of progress
 
 Dataset = Annotated[str, typer.Option("--dataset", "-d", help="The dataset's name.")]
@@ -113,8 +114,8 @@ def list_(
     status: Annotated[str, typer.Option(help="pending, accepted, rejected or any.")] = _ANY,
     search: Search = "",
     tag: Tag = None,
-    offset: Annotated[int, typer.Option(min=0, help="Pass over so many.")] = 0,
-    limit: Annotated[int, typer.Option(min=1, help="Show so many.")] = 50,
+    offset: Annotated[int, typer.Option(min=0, max=_MOST, help="Pass over so many.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=_MOST, help="Show so many.")] = 50,
     json: AsJson = False,
     workspace: InWorkspace = None,
 ) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from workbench import database
 from workbench.errors import UserError
@@ -33,7 +34,10 @@ class DatasetSummary:
 
 
 class PairReader:
-    """One connection to the workspace's database, for one thread; close it, or use it as a context manager."""
+    """One connection to the workspace's database, for one thread; close it, or use it as a context manager.
+
+    Every method raises UserError when the database is damaged or cannot be read.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -54,9 +58,7 @@ class PairReader:
     def datasets(self) -> list[DatasetSummary]:
         """All datasets that have pairs, by name."""
         counts: dict[str, dict[str, int]] = {}
-        for name, status, number in self._connection.execute(
-            "SELECT dataset, status, count(*) FROM pairs GROUP BY dataset, status"
-        ):
+        for name, status, number in self._rows("SELECT dataset, status, count(*) FROM pairs GROUP BY dataset, status"):
             counts.setdefault(name, dict.fromkeys(STATUSES, 0))[status] = number
         return [DatasetSummary(name, **counts[name], total=sum(counts[name].values())) for name in sorted(counts)]
 
@@ -65,7 +67,7 @@ class PairReader:
     ) -> int:
         """How many pairs there are of a dataset (None: of all), a status, with words (see `Selection`) and a tag."""
         ids, parameters = Selection(dataset, status, search, tag).ids()
-        return self._connection.execute(f"SELECT count(*) FROM ({ids})", parameters).fetchone()[0]
+        return self._rows(f"SELECT count(*) FROM ({ids})", parameters)[0][0]
 
     def page(
         self,
@@ -79,7 +81,7 @@ class PairReader:
     ) -> list[Pair]:
         """Pairs `offset` to `offset + limit` of those that `count` counts, in the order in which they were added."""
         ids, parameters = Selection(dataset, status, search, tag).ids()
-        rows = self._connection.execute(
+        rows = self._rows(
             f"SELECT * FROM pairs WHERE id IN ({ids} LIMIT :limit OFFSET :offset) ORDER BY id",
             {**parameters, "limit": limit, "offset": offset},
         )
@@ -91,13 +93,12 @@ class PairReader:
         """The ids of the pairs that `count` counts, in the order in which they were added: they ascend."""
         cursor = self._connection.cursor()
         cursor.row_factory = None
-        return array("q", (id for (id,) in cursor.execute(*Selection(dataset, status, search, tag).ids())))
+        with self._errors():
+            return array("q", (id for (id,) in cursor.execute(*Selection(dataset, status, search, tag).ids())))
 
     def get_many(self, ids: Iterable[int]) -> list[Pair]:
         """Those of these pairs that exist, by their ids."""
-        rows = self._connection.execute(
-            f"SELECT * FROM pairs WHERE id IN ({IDS}) ORDER BY id", {"ids": json.dumps(list(ids))}
-        )
+        rows = self._rows(f"SELECT * FROM pairs WHERE id IN ({IDS}) ORDER BY id", {"ids": json.dumps(list(ids))})
         return [_pair(row) for row in rows]
 
     def get(self, id: int) -> Pair:
@@ -106,16 +107,16 @@ class PairReader:
         Raises:
             UserError: there is none with this id.
         """
-        row = self._connection.execute("SELECT * FROM pairs WHERE id = ?", (id,)).fetchone()
-        if row is None:
-            raise UserError(f"there is no pair {id}", do="See the ids with `workbench pairs list`.")
-        return _pair(row)
+        if pairs := self.get_many([id]):
+            return pairs[0]
+        raise UserError(f"there is no pair {id}", do="See the ids with `workbench pairs list`.")
 
     def pairs(self, dataset: str | None = None, *, status: str | None = None) -> Iterator[Pair]:
         """All pairs of a dataset and a status, in the order in which they were added, as they were at the first."""
         ids, parameters = Selection(dataset, status).ids()
-        rows = self._connection.execute(f"SELECT * FROM pairs WHERE id IN ({ids}) ORDER BY id", parameters)
-        yield from map(_pair, rows)
+        with self._errors():
+            rows = self._connection.execute(f"SELECT * FROM pairs WHERE id IN ({ids}) ORDER BY id", parameters)
+            yield from map(_pair, rows)
 
     def accepted(self, dataset: str) -> Iterator[Pair]:
         """What training reads: the accepted pairs of a dataset, in the order in which they were added."""
@@ -123,7 +124,21 @@ class PairReader:
 
     def version(self) -> int:
         """A number that changes whenever pairs changed, through whichever process; costs microseconds."""
-        return self._connection.execute("SELECT number FROM pair_revision").fetchone()[0]
+        return self._rows("SELECT number FROM pair_revision")[0][0]
+
+    def _rows(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[sqlite3.Row]:
+        with self._errors():
+            return self._connection.execute(statement, parameters or {}).fetchall()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Say what keeps SQLite from working as a user's error."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            if not database.is_circumstance(error):
+                raise
+            raise database.fault(error, self._path) from error
 
 
 def _pair(row: sqlite3.Row) -> Pair:

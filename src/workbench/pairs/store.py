@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,10 +22,6 @@ __all__ = ["AddResult", "DatasetSummary", "NewPair", "Pair", "PairStore"]
 
 _CONTENT = ("key", "source", "tags", "note", "messages", "completion", "chosen", "rejected")
 _BATCH = 1000
-_CIRCUMSTANCES = (
-    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -170,17 +165,6 @@ class PairStore(PairReader):
             return self._journal.redo()
 
     # Inside
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Say what keeps SQLite from working as a user's error."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _CIRCUMSTANCES:
-                raise
-            do = "Another process may hold it, or the disk may be full. Nothing was changed; try again."
-            raise UserError(f"the database cannot be changed: {error}", where=str(self._path), do=do) from error
 
     @contextmanager
     def _change(self) -> Iterator[None]:

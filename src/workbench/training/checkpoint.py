@@ -32,7 +32,8 @@ class TrainerState:
     """Optimizer steps done."""
     tokens: int
     """Tokens seen by the model, prompts included."""
-    best_eval_loss: float | None
+    eval_loss: float | None
+    """Of the last evaluation."""
     scheduler: dict[str, Any]
 
 
@@ -105,7 +106,7 @@ def load(folder: Path, model: TrainedModel, optimizer: torch.optim.Optimizer) ->
     tensors = load_file(folder / "optimizer.safetensors")
     for name, parameter in parameters.items():
         optimizer.state[parameter] = {
-            key: tensors[f"{key}:{name}"].to("cpu" if key == "step" else parameter.device)
+            key: tensors[f"{key}:{name}"].to(parameter.device)  # fused AdamW wants "step" there, too
             for key in _STATES
             if f"{key}:{name}" in tensors
         }

@@ -73,7 +73,8 @@ def show(run: Name, json: AsJson = False, workspace: InWorkspace = None) -> None
     for key, value in summary.items():
         output.say(f"{key.replace('_', ' '):>18}  {'-' if value is None else value}")
     for event in evaluations:
-        output.say(f"{'eval loss':>18}  {event['eval_loss']:.4f} at step {event['step']}")
+        loss = "not a number" if event["eval_loss"] is None else f"{event['eval_loss']:.4f}"
+        output.say(f"{'eval loss':>18}  {loss} at step {event['step']}")
     for sample in latest:
         output.say(f"\nstep {sample['step']}: {sample['prompt']}\n  {sample['answer']}")
 

@@ -77,12 +77,16 @@ def _give(
         others = [hit for hit in hits if hit not in right][: settings.k]
         pair = replace(pair, completion=settings.refusal or NOT_IN_LIBRARY)
         return replace(pair, passages=[asdict(hit.passage) for hit in others])
-    elif any(hit in shown for hit in right):
-        report.found += 1
     else:
-        report.added += 1
-        shown = shown[: settings.k - 1]
-        shown.insert(dice.randrange(len(shown) + 1), right[0])
+        there = next((hit for hit in right if hit in shown), None)
+        if there:
+            report.found += 1
+        else:
+            report.added += 1
+            there = right[0]
+            shown = shown[: settings.k - 1]
+            shown.insert(dice.randrange(len(shown) + 1), there)
+        pair = replace(pair, right=shown.index(there))
     return replace(pair, passages=[asdict(hit.passage) for hit in shown])
 
 

@@ -32,7 +32,7 @@ def start_run(workspace: Workspace, recipe: Path, name: str, changes: dict[str, 
     folder = workspace.run(name)
     checked = recipes.load(recipe, changes)
     settings = workspace.settings()
-    base = checked.model_name_or_path or settings.base_model
+    base = workspace.model(checked.model_name_or_path or settings.base_model)
     ensure(base)
     with PairStore(workspace.database) as store:
         if not store.count(checked.dataset, status="accepted"):

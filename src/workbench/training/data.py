@@ -33,6 +33,8 @@ class FrozenPair:
     """In the eval split, never trained on."""
     passages: list[dict[str, str]]
     """What retrieval found for it, as `Passage` fields; empty without `context:`."""
+    right: int | None = None
+    """Which of the passages tells the completion; None where none does, or it is not known."""
 
 
 @dataclass(frozen=True)
@@ -81,24 +83,29 @@ def thaw(folder: Path, sha256: str) -> list[FrozenPair]:
 def encode(pair: FrozenPair, tokenizer: Any, *, system: str | None, max_length: int) -> tuple[Example | None, int]:
     """The token ids of a pair, built as chat builds its prompt.
 
-    Passages that do not fit into `max_length` are left out from the last on.
+    Passages that do not fit into `max_length` are left out from the last on, but never the right one: a pair without
+    it would teach the model to invent.
 
     Returns:
-        The example, or None if even without passages it is longer than `max_length`; and the passages left out.
+        The example, or None if it is longer than `max_length` all the same; and the passages left out.
     """
     added = list(tokenizer.get_added_vocab())
     completion = for_template(pair.completion, added)
-    passages = [Passage(**passage) for passage in pair.passages]
-    for kept in range(len(passages), -1, -1):
+    kept = list(range(len(pair.passages)))
+    while True:
+        passages = [Passage(**pair.passages[number]) for number in kept]
         messages = grounded_messages(
-            pair.messages, passages[:kept], added_tokens=added, nonce=new_nonce(pair.key), system=system
+            pair.messages, passages, added_tokens=added, nonce=new_nonce(pair.key), system=system
         )
         prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
         ids = prompt_ids + _completion_ids(messages, prompt, completion, tokenizer)
         if len(ids) <= max_length:
-            return Example(pair.key, ids, len(prompt_ids), prompt), len(passages) - kept
-    return None, 0
+            return Example(pair.key, ids, len(prompt_ids), prompt), len(pair.passages) - len(kept)
+        spare = [number for number in kept if number != pair.right]
+        if not spare:
+            return None, 0
+        kept.remove(spare[-1])
 
 
 def _completion_ids(messages: list[dict[str, str]], prompt: str, completion: str, tokenizer: Any) -> list[int]:

@@ -38,7 +38,8 @@ def prepare(context: Context, recipe: Recipe) -> Prepared:
     """Read back what an earlier attempt froze, or read the accepted pairs and freeze them.
 
     Raises:
-        UserError: there are no accepted pairs to train on, the index is absent, or the frozen copy was changed.
+        UserError: there are no accepted pairs to train on, the index is absent or was built with other weights of its
+            embedding model, or the frozen copy was changed.
     """
     path = context.folder / _PREPARED
     if path.exists():
@@ -84,9 +85,7 @@ def _accepted(context: Context, recipe: Recipe) -> list[FrozenPair]:
 def _retrieve(
     context: Context, recipe: Recipe, pairs: list[FrozenPair], samples: list[FrozenPair]
 ) -> tuple[list[FrozenPair], list[FrozenPair]]:
-    from workbench.library.index import Index
-    from workbench.models.embed import Embedder
-    from workbench.models.local import ensure
+    from workbench.library.index import Index, embedder_of
 
     assert recipe.context
     settings = recipe.context
@@ -99,7 +98,7 @@ def _retrieve(
         )
     context.progress(0, message=f"Searching {settings.index} for the pairs' passages")
     index = Index(folder)
-    embedder = Embedder(ensure(index.embedding_model))
+    embedder = embedder_of(index)
 
     def search(questions: Sequence[str], k: int) -> list[list[Hit]]:
         vectors = embedder.encode(questions, query=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -38,8 +39,11 @@ class RunSummary:
 
 
 def runs(workspace: Workspace) -> list[RunSummary]:
-    """All runs of a workspace, newest first."""
-    found = [summary(JobFolder(path.parent)) for path in workspace.runs.glob("*/spec.json")]
+    """All runs of a workspace, newest first; without those whose spec.json cannot be read."""
+    found = []
+    for path in workspace.runs.glob("*/spec.json"):
+        with contextlib.suppress(UserError, KeyError, TypeError):
+            found.append(summary(JobFolder(path.parent)))
     return sorted(found, key=lambda run: run.created_at, reverse=True)
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 import torch
@@ -71,7 +71,6 @@ class Trainer:
         self.step = 0
         self.tokens = 0
         self.eval_loss: float | None = None
-        self.best_eval_loss: float | None = None
         self._process = psutil.Process()
         self._threads = None
         if model.device == "cpu" and recipe.num_threads is None:
@@ -86,7 +85,7 @@ class Trainer:
                 self.context.event("resumed", step=-1)  # from the very beginning
             return
         state = checkpoint.load(folder, self.model, self.optimizer)
-        self.step, self.tokens, self.best_eval_loss = state.step, state.tokens, state.best_eval_loss
+        self.step, self.tokens, self.eval_loss = state.step, state.tokens, state.eval_loss
         self.scheduler.load_state_dict(state.scheduler)
         for group, rate in zip(self.optimizer.param_groups, self.scheduler.get_last_lr(), strict=True):
             group["lr"] = rate  # the scheduler sets it at its next step only
@@ -124,8 +123,9 @@ class Trainer:
                     for batch in batches(self.evaluation, size, range(len(self.evaluation)))
                 )
             self.model.peft.train()
+            if not math.isfinite(total):
+                self._refuse_nan(f"the eval loss is {total:g} after step {self.step}", loss=total)
             self.eval_loss = total
-            self.best_eval_loss = min(total, self.best_eval_loss or total)
             self.context.event("metrics", step=self.step, epoch=self._epoch(), eval_loss=total)
             self.context.progress(self.step, self.steps, unit="steps", message="Evaluated", eval_loss=total)
         for sample, answer in zip(self.samples, self._answers(), strict=True):
@@ -135,7 +135,7 @@ class Trainer:
 
     def save(self) -> Path:
         """Write a checkpoint and tell of it."""
-        state = TrainerState(self.step, self.tokens, self.best_eval_loss, self.scheduler.state_dict())
+        state = TrainerState(self.step, self.tokens, self.eval_loss, self.scheduler.state_dict())
         folder = checkpoint.save(self.context.folder, self.model, self.optimizer, state, self.recipe.save_total_limit)
         self.context.event("checkpoint", step=self.step, folder=folder.name)
         return folder
@@ -152,7 +152,11 @@ class Trainer:
         parameters = list(self.model.parameters.values())
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.recipe.max_grad_norm).item()
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            self._refuse_nan(loss, norm)
+            self._refuse_nan(
+                f"the loss is {loss:g} and the gradient norm {norm:g} at step {self.step + 1}",
+                loss=loss,
+                grad_norm=norm,
+            )
         learning_rate = self.scheduler.get_last_lr()[0]
         self.optimizer.step()
         self.scheduler.step()
@@ -182,13 +186,12 @@ class Trainer:
         start = inside * size * accumulation
         return batches(self.training, size, order[start : start + size * accumulation])
 
-    def _refuse_nan(self, loss: float, norm: float) -> None:
-        what = f"the loss is {loss:g} and the gradient norm {norm:g} at step {self.step + 1}"
+    def _refuse_nan(self, what: str, **figures: float) -> NoReturn:
         saved = checkpoint.all_of(self.context.folder)
-        self.context.event("nan", step=self.step + 1, loss=str(loss), grad_norm=str(norm))
+        self.context.event("nan", step=self.step + 1, **{name: str(value) for name, value in figures.items()})
         raise UserError(
             what,
-            do="The run stopped before this step could spoil the adapter"
+            do="The run stopped before an adapter was written"
             + (f"; {saved[-1].name} is the last checkpoint" if saved else "")
             + ". Lower learning_rate, or set bf16: false.",
         )
