@@ -14,6 +14,7 @@ import typer
 
 from workbench import __version__, output
 from workbench.chat import commands as chat
+from workbench.compare import commands as compare
 from workbench.errors import UserError
 from workbench.jobs import commands as jobs
 from workbench.library import commands as library
@@ -40,6 +41,7 @@ library.add_search(chat.search)
 app.add_typer(library.app, name="index")
 app.command("ask")(chat.ask)
 app.command("serve")(chat.serve)
+app.add_typer(compare.app, name="compare")
 app.add_typer(jobs.app, name="jobs")
 
 

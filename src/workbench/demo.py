@@ -1,32 +1,26 @@
 """`workbench demo`: the whole loop on the sample that ships, ending with four arms side by side.
 
-Pairs, an index, a run trained with passages from it, then held-out questions asked of the base model, the tuned one,
-the one with retrieval and the hybrid of both. It only calls what the other commands call.
+Pairs, an index, a run trained with passages from it, then a comparison of the base model, the tuned one, the one with
+retrieval and the hybrid of both on held-out questions. It only calls what the other commands call.
 """
 
 from __future__ import annotations
 
-import json
-import random
-import re
 import shutil
-import statistics
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from workbench import files, output
-from workbench.chat.client import Client
-from workbench.compare.squad import exact_match, token_f1
+from workbench.compare.control import start_comparison
+from workbench.compare.export import write
+from workbench.compare.importing import import_questions
+from workbench.compare.store import CompareStore
 from workbench.errors import UserError
-from workbench.hybrid import ARMS, Hybrid
 from workbench.jobs import control
 from workbench.jobs.folder import JobFolder
 from workbench.jobs.follow import follow
-from workbench.library.grounding import NOT_IN_LIBRARY
 from workbench.models.fetch import fetch
 from workbench.pairs.importing import import_file
 from workbench.pairs.store import PairStore
@@ -34,9 +28,16 @@ from workbench.training.control import start_run
 from workbench.workspace import Workspace, init, shipped
 
 NAME = "handbook"  # of the dataset, the recipe, the run and the index
-QUESTIONS = 32
-_HOUSE_STYLE = re.compile(r"=> [^\n]+\.")
-_DOES_NOT_TELL = re.compile(r"handbook does not tell|" + re.escape(NOT_IN_LIBRARY.rstrip(".")), re.IGNORECASE)
+QUESTIONS = 40
+_SHOWN = 6  # questions whose answers are printed
+_COLUMNS = {  # of the table, with their metric
+    "arm": "",
+    "exact_match": "exact_match",
+    "f1": "f1",
+    "house_style": "format_held",
+    "not_told_admitted": "",
+    "seconds": "",
+}
 _SETTINGS = """\
 # The settings of the demo; `workbench init` writes a settings.yaml with every key.
 system_prompt: You answer questions about the handbook of the Skarholm Ferry and Light Trust.
@@ -47,38 +48,12 @@ generation:
 """
 
 
-@dataclass(frozen=True)
-class Question:
-    """A held-out question; no training pair touches its document."""
-
-    question: str
-    answers: list[str]
-    answerable: bool
-    document: str
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One arm's answer to one question."""
-
-    arm: str
-    question: str
-    answer: str
-    exact_match: float
-    f1: float
-    house_style: bool
-    abstained: bool
-    found: bool | None
-    """Whether a passage of the right document was among those retrieved; None without retrieval."""
-    seconds: float
-
-
 def run_demo(folder: str, *, json: bool = False, questions: int = QUESTIONS) -> None:
     """Run the demo in a new workspace at `folder`.
 
     Args:
         folder: absent or empty; else the next free name with a number is taken.
-        json: print one object an answer and one an arm instead of the tables.
+        json: print one object an answer, then the verdict, instead of the tables.
         questions: how many of the held-out questions are asked.
 
     Raises:
@@ -111,92 +86,53 @@ def run_demo(folder: str, *, json: bool = False, questions: int = QUESTIONS) -> 
     run = _finish(start_run(workspace, workspace.recipe(NAME), NAME), tell)
     tell.line(f"adapter: {run['adapter']}, eval loss {run['eval_loss']:.3f}")
 
-    tell.step("5 of 5  Asking four arms the questions that no pair touched")
-    asked = _sampled(sample / "questions.jsonl", questions)
-    scored = _ask(workspace, asked, tell)
-    _report(workspace, asked, scored, tell)
+    tell.step("5 of 5  Comparing four arms on questions that no pair touched")
+    _compare(workspace, questions, tell)
     tell.line(f"\nThe whole demo took {output.duration(time.monotonic() - started)}.")
     tell.line(f"Open the app on it:  workbench -w {workspace.root}")
 
 
-def house_style(answer: str) -> bool:
-    """Whether an answer is one line of the form `=> short answer.`."""
-    return _HOUSE_STYLE.fullmatch(answer.strip()) is not None
-
-
-def score(arm: str, question: Question, answer: str, documents: Sequence[str], seconds: float) -> Scored:
-    """SQuAD's exact match and token F1; an answer that says the handbook does not tell counts as none given."""
-    abstained = _DOES_NOT_TELL.search(answer) is not None
-    prediction = "" if abstained else answer
-    found = None
-    if "rag" in arm or arm == "hybrid":
-        found = any(Path(document).name == question.document for document in documents)
-    return Scored(
-        arm, question.question, answer,
-        exact_match(prediction, question.answers), token_f1(prediction, question.answers),
-        house_style(answer), abstained, found, seconds,
-    )  # fmt: skip
-
-
-def summary(scored: Sequence[Scored], asked: Sequence[Question]) -> list[dict[str, Any]]:
-    """One row an arm; shares are in percent."""
-    answerable = {question.question for question in asked if question.answerable}
-    rows = []
-    for arm in ARMS:
-        mine = [each for each in scored if each.arm == arm]
-        told = [each for each in mine if each.question in answerable]
-        untold = [each for each in mine if each.question not in answerable]
-        rows.append(
-            {
-                "arm": arm,
-                "exact_match": _percent([each.exact_match for each in mine]),
-                "f1": _percent([each.f1 for each in mine]),
-                "f1_answerable": _percent([each.f1 for each in told]),
-                "not_told_admitted": _percent([each.abstained for each in untold]),
-                "house_style": _percent([each.house_style for each in mine]),
-                "seconds": round(statistics.median([each.seconds for each in mine]), 2),
-            }
-        )
-    return rows
-
-
-def _ask(workspace: Workspace, asked: Sequence[Question], tell: _Teller) -> list[Scored]:
-    arms = Hybrid(workspace.settings().base_model, NAME, NAME).arms()
-    scored = []
-    with Client.from_workspace(workspace) as client:
-        for number, (arm, hybrid) in enumerate(arms.items()):
-            client.load(str(hybrid))
-            for done, question in enumerate(asked):
-                tell.progress(f"asking {arm}", number * len(asked) + done, len(arms) * len(asked), "answers")
-                begun = time.monotonic()
-                answer = client.answer([{"role": "user", "content": question.question}], str(hybrid))
-                documents = [citation.document for citation in answer.citations]
-                scored.append(score(arm, question, answer.text.strip(), documents, time.monotonic() - begun))
-    text = "".join(json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in scored)
-    files.write_text(workspace.root / "demo-answers.jsonl", text)
-    return scored
-
-
-def _report(workspace: Workspace, asked: Sequence[Question], scored: Sequence[Scored], tell: _Teller) -> None:
-    rows = summary(scored, asked)
+def _compare(workspace: Workspace, count: int, tell: _Teller) -> None:
+    with CompareStore(workspace.database) as store:
+        import_questions(store, shipped("datasets") / NAME / "questions.jsonl", NAME)
+    _finish(start_comparison(workspace, NAME, run=NAME, question_set=NAME, count=count), tell)
+    with CompareStore(workspace.database) as store:
+        comparison = store.comparison(NAME)
+        questions, answers = store.asked(comparison.id), store.answers(comparison.id)
+    verdict = comparison.verdict
+    assert verdict is not None  # the job is done
+    page = workspace.root / "verdict.html"
+    write(workspace, NAME, verdict, page, "html")
     if tell.json:
-        for each in [*map(asdict, scored), *rows]:
-            output.print_json(each)
+        for answer in answers:
+            output.print_json(answer)
+        output.print_json(verdict)
         return
-    for question in asked[:6]:
-        wanted = " / ".join(question.answers[:2]) or "(the handbook does not tell)"
-        output.say(f"\n{question.question}   [{wanted}]")
-        for each in scored:
-            if each.question == question.question:
-                output.say(f"  {each.arm:<7} {_short(each.answer)}")
-    untold = sum(not question.answerable for question in asked)
-    output.say(f"\n{len(asked)} held-out questions, {untold} of them not told in the handbook; in percent:\n")
-    output.print_table(rows, list(rows[0]))
-    output.say(
-        "\nexact match and f1 as SQuAD defines them (not told: right if the answer says so); house style: one line"
-        " '=> answer.';\nseconds: median of an answer. Retrieval brings the facts, tuning the behaviour;"
-        f" the hybrid is meant to have both.\nEvery answer: {workspace.root / 'demo-answers.jsonl'}"
-    )
+    for number, question in enumerate(questions[:_SHOWN]):
+        output.say(f"\n{question.text}   [{' / '.join(question.answers[:2]) or '(the handbook does not tell)'}]")
+        for answer in answers:
+            if answer.number == number:
+                output.say(f"  {answer.arm:<7} {_short(answer.text)}")
+    output.say(f"\n{len(questions)} held-out questions; in percent, with 95 % intervals:\n")
+    output.print_table([_row(arm) for arm in verdict["arms"]], list(_COLUMNS))
+    output.say(f"\n{verdict['recommendation']}")
+    for each in verdict["attribution"]:
+        if each["count"]:
+            output.say(f"  {each['count']:>3}  {each['title']}")
+    output.say(f"\nThe whole verdict, with every answer: {page}")
+
+
+def _row(arm: dict[str, Any]) -> dict[str, Any]:
+    """One arm of the verdict in the table."""
+    shown: dict[str, Any] = {"arm": arm["arm"]}
+    for column, metric in _COLUMNS.items():
+        if metric in arm["metrics"]:
+            found = arm["metrics"][metric]
+            shown[column] = f"{100 * found['mean']:.1f} ({100 * found['low']:.0f} to {100 * found['high']:.0f})"
+    untold = arm["abstention"]["recall"]
+    shown["not_told_admitted"] = None if untold is None else f"{100 * untold:.0f}"
+    shown["seconds"] = arm["medians"].get("seconds")
+    return shown
 
 
 def _finish(job: JobFolder, tell: _Teller) -> dict[str, Any]:
@@ -213,22 +149,12 @@ def _finish(job: JobFolder, tell: _Teller) -> dict[str, Any]:
     return status.result or {}
 
 
-def _sampled(path: Path, count: int) -> list[Question]:
-    lines = path.read_text(encoding="utf-8").split("\n")
-    everything = [Question(**json.loads(line)) for line in lines if line.strip()]
-    return random.Random(0).sample(everything, min(count, len(everything)))
-
-
 def _free(folder: Path) -> Path:
     candidate, number = folder, 1
     while candidate.exists() and any(candidate.iterdir()):
         number += 1
         candidate = folder.with_name(f"{folder.name}-{number}")
     return candidate
-
-
-def _percent(values: Sequence[float]) -> float | None:
-    return round(100 * statistics.fmean(values), 1) if values else None
 
 
 def _short(answer: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from workbench.errors import UserError
+from workbench.library.grounding import Passage
 
 
 class UnknownModel(UserError):
@@ -31,6 +32,8 @@ class Question:
     stop: tuple[str, ...] = ()
     top_k: int | None = None
     """Passages given to the model, where the hybrid has an index."""
+    passages: tuple[Passage, ...] | None = None
+    """Given to the model instead of what retrieval finds; None: it searches."""
     asked_at: float = field(default_factory=time.monotonic)
 
 
@@ -60,6 +63,11 @@ class Citation:
         """The citation of a hit of `workbench.library.search`."""
         names = [field.name for field in fields(cls) if field.name != "number"]
         return cls(number, **{name: getattr(hit, name) for name in names if hasattr(hit, name)})
+
+    @classmethod
+    def given(cls, number: int, passage: Passage) -> Citation:
+        """The citation of a passage that no search found."""
+        return cls(number, passage.document, passage.place, passage.text, 0.0)
 
 
 @dataclass(frozen=True)

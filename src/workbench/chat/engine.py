@@ -109,7 +109,7 @@ class Engine:
         begun = time.perf_counter()
         waited = time.monotonic() - question.asked_at
         hits: list[Hit] = []
-        if hybrid.rag:
+        if hybrid.rag and question.passages is None:
             hits = self._hits(hybrid.rag, question, settings)
             if not hits:
                 seconds = time.perf_counter() - begun
@@ -124,14 +124,18 @@ class Engine:
         prompt = fit(
             copy.tokenizer,
             question.messages,
-            [hit.passage for hit in hits],
+            question.passages or [hit.passage for hit in hits],
             room=copy.decoder.context_length - sampling.max_tokens,
             # By the question, so that asking again gives the same answer. It need not be secret: passages in which
             # it occurs are broken up.
             nonce=new_nonce(question.messages[-1]["content"]),
             system=self._system_prompt(hybrid, settings),
         )
-        citations = tuple(Citation.of(number, hit) for number, hit in enumerate(hits[: prompt.passages], 1))
+        if question.passages:
+            shown = [Citation.given(number, passage) for number, passage in enumerate(question.passages, 1)]
+        else:
+            shown = [Citation.of(number, hit) for number, hit in enumerate(hits, 1)]
+        citations = tuple(shown[: prompt.passages])
         yield Delta(citations=citations, cut=prompt.cut)
 
         first, last, produced = None, begun, 0

@@ -11,6 +11,7 @@ from typing import Any
 
 from workbench import files
 from workbench.jobs.folder import JobFolder, Progress, Status
+from workbench.jobs.memory import peak_memory_bytes
 from workbench.workspace import Workspace
 
 _BEAT = 2.0  # seconds between heartbeats
@@ -30,6 +31,8 @@ class Context:
         self.arguments: dict[str, Any] = job.spec["arguments"]
         self.workspace = Workspace(job.workspace_root)
         self._status = status
+        self._earlier = dict(status.figures)  # what the attempts before this one took
+        self._running_since: float | None = None
         self._lock = threading.RLock()
         self._shown = 0.0
         self._rate_from: tuple[float, float] | None = None
@@ -103,6 +106,8 @@ class Context:
     def set_state(self, state: str, **changes: Any) -> None:
         """Write a new state durably and tell it as an event."""
         with self._lock:
+            if state == "running":
+                self._running_since = time.monotonic()
             self._status = replace(self._status, state=state, **changes)
             self._write(durable=True)
         self.event("state", state=state, **({"error": changes["error"]} if changes.get("error") else {}))
@@ -125,8 +130,20 @@ class Context:
             self._write(durable=False)
 
     def _write(self, *, durable: bool) -> None:
-        self._status = replace(self._status, heartbeat=time.time())
+        figures = {**self._status.figures, **self._taken()}
+        self._status = replace(self._status, heartbeat=time.time(), figures=figures)
         self.job.write_status(self._status, durable=durable)
+
+    def _taken(self) -> dict[str, Any]:
+        """What the job has taken in all its attempts. With every heartbeat, so that one that is killed has told it."""
+        if self._running_since is None:
+            return {}
+        seconds = (self._earlier.get("seconds") or 0.0) + time.monotonic() - self._running_since
+        peaks = (self._earlier.get("peak_memory_bytes"), peak_memory_bytes())
+        return {
+            "seconds": round(seconds, 3),
+            "peak_memory_bytes": max((peak for peak in peaks if peak), default=None),
+        }
 
 
 def _ends_with_newline(job: JobFolder) -> bool:

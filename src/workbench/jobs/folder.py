@@ -53,7 +53,9 @@ class Status:
     heartbeat: float | None = None
     progress: Progress = field(default_factory=Progress)
     figures: dict[str, Any] = field(default_factory=dict)
-    """The latest figures worth a status line, e.g. {"loss": 1.2, "tokens_per_second": 410}."""
+    """The latest figures worth a status line, e.g. {"loss": 1.2, "tokens_per_second": 410}; and what the job has taken:
+    `seconds` that it was running, the sum of its attempts, and `peak_memory_bytes`, the most of them (see
+    `workbench.jobs.memory`), absent before it runs and in jobs of older versions."""
     error: str | None = None
     result: dict[str, Any] | None = None
 

@@ -22,5 +22,7 @@ KINDS = {
     "train": Kind("workbench.training.job:run", heavy=True),
     "index": Kind("workbench.library.job:run", heavy=True),
     "import": Kind("workbench.pairs.job:run", heavy=False),
+    "compare": Kind("workbench.compare.job:run", heavy=True),
+    "verdict": Kind("workbench.compare.job:conclude_again", heavy=False),
     "fetch": Kind("workbench.models.job:run", heavy=False),
 }

@@ -1,0 +1,119 @@
+"""The jobs of a comparison: asking every arm every question, and concluding from what was answered."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from workbench.compare import costs, verdict, versus
+from workbench.compare.answering import Answerer
+from workbench.compare.ranking import rank
+from workbench.compare.spec import Spec
+from workbench.compare.store import CompareStore, Comparison
+from workbench.compare.update_probe import probe
+from workbench.errors import UserError
+from workbench.jobs.context import Context, StopRequested
+from workbench.models.load import be_offline
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Ask what was not asked yet; argument: `comparison`, its id.
+
+    An answer is kept as it comes, so a comparison that was stopped or killed goes on where it was. The verdict is made
+    at the end, and of what there is when the user stops.
+
+    Raises:
+        UserError: the weights, the index or a remote server cannot be used.
+        StopRequested: the user asked to stop.
+    """
+    with CompareStore(context.workspace.database) as store:
+        comparison = store.comparison(context.arguments["comparison"])
+        try:
+            _answer(context, store, comparison)
+        except StopRequested:
+            conclude(store, comparison.id)
+            raise
+        context.progress(0, message="Concluding")
+        concluded = conclude(store, comparison.id)
+        context.message(concluded["recommendation"])
+        return {"comparison": comparison.name, "recommendation": concluded["recommendation"]}
+
+
+def conclude_again(context: Context) -> dict[str, Any]:
+    """Make the verdict of what is answered by now; arguments: `comparison`, and perhaps `versus`, both names."""
+    with CompareStore(context.workspace.database) as store:
+        comparison = store.comparison(context.arguments["comparison"])
+        if other := context.arguments.get("versus"):
+            return {"versus": versus.compare(store, store.comparison(other), comparison, comparison.spec["metric"])}
+        return {"verdict": conclude(store, comparison.id)}
+
+
+def conclude(store: CompareStore, comparison: int) -> dict[str, Any]:
+    """Make the verdict from the answers in the store, keep it, and return it."""
+    answers = store.answers(comparison)
+    made = verdict.build(store.comparison(comparison), store.asked(comparison), answers, store.rankings(comparison))
+    store.set_verdict(comparison, {**made, "answers": len(answers)})
+    kept = store.comparison(comparison).verdict
+    assert kept is not None
+    return kept
+
+
+def _answer(context: Context, store: CompareStore, comparison: Comparison) -> None:
+    spec = Spec.from_dict(comparison.spec)
+    questions = store.asked(comparison.id)
+    answered = store.answered(comparison.id)
+    ranked = store.rankings(comparison.id)
+    total = len(questions) * len(spec.arms)
+    # What one question costs in all arms comes together, so that those of a stopped comparison are paired.
+    left = [
+        (number, question, [arm for arm in spec.arms if (number, arm.name) not in answered])
+        for number, question in enumerate(questions)
+    ]
+    context.progress(len(answered), total, unit="answers", message="Loading the models")
+    be_offline()
+    answerer = Answerer(context.workspace, spec)
+    try:
+        if len(answered) < total:
+            answerer.load()
+        for number, question, arms in left:
+            if not arms:
+                continue
+            hits = answerer.hits(question) if number not in ranked or any(arm.oracle for arm in arms) else []
+            if spec.index and number not in ranked:
+                store.set_ranking(comparison.id, number, rank(hits, question))
+            for arm in arms:
+                context.check_stop()
+                passage = answerer.right_passage(question, hits) if arm.oracle else None
+                if not arm.oracle or passage:
+                    given = (passage,) if passage else None
+                    answer = answerer.ask(number, question, arm, given, context.stop_requested)
+                    context.check_stop()
+                    assert answer is not None
+                    store.add_answer(comparison.id, answer)
+            context.progress((number + 1) * len(spec.arms), total, unit="answers", message="Answering")
+        store.set_costs(comparison.id, _costs(context, spec, answerer))
+    finally:
+        answerer.close()
+
+
+def _costs(context: Context, spec: Spec, answerer: Answerer) -> dict[str, Any]:
+    measured: dict[str, Any] = {
+        **costs.upfront(context.workspace, spec.run, spec.index),
+        "update": None,
+        "energy": answerer.energy,
+        "machine": costs.machine(),
+        "measured_at": time.time(),
+    }
+    if spec.index:
+        context.progress(0, message="Measuring how soon a changed document changes an answer")
+        try:
+            measured["update"] = probe(
+                context.workspace.index(spec.index),
+                context.folder,
+                answerer.plainly,
+                context.check_stop,
+                k=spec.top_k,
+            )
+        except UserError as error:
+            context.message(f"How soon a change is answered could not be measured: {error}", level="warning")
+    return measured

@@ -1,0 +1,123 @@
+"""The four arms on SQuAD 2.0: pairs of seven articles are trained on, 200 questions of three others are asked.
+
+    .venv/bin/python -P tests/benchmarks/verdict.py SQUAD WORKSPACE [--pairs 860] [--questions 200]
+
+SQUAD holds documents/ (Markdown) and questions.jsonl (question, answers, answerable, document, context); WORKSPACE is
+a new folder, in which everything can be looked at afterwards. All articles are indexed, as they would be in use. It
+prints the verdict, what the comparison cost beside the sum of its generations, and the seconds of every step; half an
+hour to an hour on two cores. Started again in the same folder it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from workbench.compare.store import CompareStore
+from workbench.jobs import control
+from workbench.workspace import Workspace, init
+
+HELD_OUT = {"force.md", "harvard_university.md", "normans.md"}
+REFUSAL = "The passages do not tell."
+UNTOLD = 0.19  # share of the pairs whose question the articles do not answer
+SETTINGS = """\
+system_prompt: Answer the question with as few words as possible.
+retrieval: {top_k: 3}
+generation: {max_new_tokens: 48}
+"""
+RECIPE = f"""\
+dataset: squad
+learning_rate: 8.0e-4
+warmup_steps: 0.05
+num_train_epochs: 1
+per_device_train_batch_size: 8
+max_length: 1024
+eval_steps: 60
+save_steps: 60
+lora: {{r: 16, lora_alpha: 32, target_modules: all-linear}}
+context: {{index: squad, k: 3, without: 0.06, refusal: {REFUSAL}}}
+samples: {{count: 3, max_new_tokens: 24}}
+"""
+
+
+def draw(squad: Path, pairs: int, folder: Path) -> None:
+    """Write pairs.jsonl, of the articles that are trained on, and questions.jsonl, of those that are held out."""
+    rows = [json.loads(line) for line in (squad / "questions.jsonl").read_text(encoding="utf-8").splitlines()]
+    dice = random.Random(0)
+    trained = [row for row in rows if row["document"] not in HELD_OUT]
+    dice.shuffle(trained)
+    untold = round(UNTOLD * pairs)
+    taken = [row for row in trained if row["answerable"]][: pairs - untold]
+    taken += [row for row in trained if not row["answerable"]][:untold]
+    write(
+        folder / "pairs.jsonl",
+        [
+            {
+                "prompt": row["question"],
+                "completion": min(row["answers"], key=len) if row["answers"] else REFUSAL,
+                "source": row["document"],
+            }
+            for row in taken
+        ],
+    )
+    held_out = [row for row in rows if row["document"] in HELD_OUT]
+    names = ("question", "answers", "answerable", "document", "context")
+    write(folder / "questions.jsonl", [{name: row[name] for name in names} for row in held_out])
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    """One JSON object a line."""
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def step(workspace: Workspace, what: str, *arguments: object) -> None:
+    """Run `workbench ARGUMENTS` in the workspace, and tell how long it took."""
+    begun = time.monotonic()
+    executable = Path(sys.executable).with_name("workbench")
+    subprocess.run([executable, *map(str, arguments)], cwd=workspace.root, check=True, stdout=subprocess.DEVNULL)
+    print(f"{what}: {time.monotonic() - begun:.0f} s", flush=True)
+
+
+def overhead(workspace: Workspace, name: str) -> None:
+    """What the comparison cost beside the sum of its generations, as far as it was answered in one go."""
+    with CompareStore(workspace.database) as store:
+        comparison = store.comparison(name)
+        generations = sum(answer.scores["seconds"] or 0 for answer in store.answers(comparison.id))
+    job = next(job for job in control.jobs(workspace) if job.spec["arguments"].get("comparison") == comparison.id)
+    whole = job.status().figures["seconds"]
+    print(f"{comparison.answers} answers in {whole:.0f} s: {whole / generations:.3f} x the sum of their generations")
+
+
+def main() -> None:
+    """Do it, and print the verdict."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("squad", type=Path)
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("--pairs", type=int, default=860)
+    parser.add_argument("--questions", type=int, default=200)
+    given = parser.parse_args()
+    workspace = init(given.workspace)
+    if not (workspace.root / "pairs.jsonl").exists():
+        (workspace.configs / "settings.yaml").write_text(SETTINGS)
+        (workspace.configs / "squad.yaml").write_text(RECIPE)
+        draw(given.squad, given.pairs, workspace.root)
+    step(workspace, "index", "index", "build", "squad", (given.squad / "documents").resolve())
+    step(workspace, "pairs", "pairs", "import", "pairs.jsonl", "--dataset", "squad", "--status", "accepted")
+    step(workspace, "questions", "compare", "questions", "import", "questions.jsonl", "--set", "held-out")
+    if not workspace.run("squad").exists():
+        step(workspace, "training", "train", "squad", "--name", "squad", "--follow")
+    options = ("--run", "squad", "-q", "held-out", "-n", given.questions, "--name", "squad", "--oracle")
+    step(workspace, "comparison", "compare", "start", *options, "--follow")
+    overhead(workspace, "squad")
+    executable = Path(sys.executable).with_name("workbench")
+    subprocess.run([executable, "compare", "show", "squad"], cwd=workspace.root, check=True)
+
+
+if __name__ == "__main__":
+    main()
