@@ -39,6 +39,7 @@ _SCREENS = {
     "training": "screens.training:TrainingScreen",
     "library": "screens.library:LibraryScreen",
     "chat": "screens.chat:ChatScreen",
+    "compare": "screens.compare:CompareScreen",
 }
 
 

@@ -46,6 +46,7 @@ APP = (
     Command("app.training", "3", "Training", "Train adapters and watch runs.", "show('training')"),
     Command("app.library", "4", "Library", "Index documents and search them.", "show('library')"),
     Command("app.chat", "5", "Chat", "Talk to a hybrid.", "show('chat')"),
+    Command("app.compare", "6", "Compare", "Measure what retrieval and tuning bring.", "show('compare')"),
     Command("app.help", "f1,question_mark", "Help", "Every key of this screen.", footer=True),
     Command("app.palette", "ctrl+p", "Palette", "Find any command by name.", "command_palette", footer=True),
     Command("app.theme", "", "Change the theme", "Light, dark or the terminal's; it is remembered.", "change_theme"),
@@ -127,6 +128,26 @@ CHAT = (
     Command("chat.write", "i", "Write", "Go to the input; escape leaves it."),
 )
 
+COMPARE = (
+    Command("compare.new", "n", "New", "Ask the arms of a hybrid the same questions.", footer=True),
+    Command("compare.view", "v", "Next view", "Verdict, questions, answers in turn.", footer=True),
+    Command("compare.filter", "f", "Filter", "The questions of each category in turn.", footer=True),
+    Command("compare.pair", "P", "Make a pair", "Edit the current answer; the next run learns it.", footer=True),
+    Command("compare.better", "b", "Better", "Mark the current answer as the better one of a preference pair."),
+    Command("compare.worse", "w", "Worse", "Mark the current answer as the worse one of a preference pair."),
+    Command("compare.arm-left", "h", "Answer left", "The answer of the arm before.", "arm(-1)"),
+    Command("compare.arm-right", "l", "Answer right", "The answer of the next arm.", "arm(1)"),
+    Command("compare.search", "slash", "Search", "List the questions with these words."),
+    Command("compare.leave", "escape", "Back", "From the answers to the questions, to the comparisons."),
+    Command("compare.versus", "c", "Versus", "Set it against an earlier comparison: what changed."),
+    Command("compare.conclude", "u", "Conclude", "Make the verdict again of what is answered by now."),
+    Command("compare.stop", "s", "Stop", "Stop asking; what is answered is kept, and r goes on."),
+    Command("compare.resume", "r", "Resume", "Go on where it was stopped; nothing is asked twice."),
+    Command("compare.import", "i", "Import", "Bring in a file of questions.", "import_questions"),
+    Command("compare.export", "o", "Export", "Write the verdict to a file: Markdown, HTML, JSON."),
+    Command("compare.delete", "x", "Delete", "Remove the comparison and its answers, for good."),
+)
+
 SCOPES = {
     "app": APP,
     "lists": LISTS,
@@ -135,6 +156,7 @@ SCOPES = {
     "training": TRAINING,
     "library": LIBRARY,
     "chat": CHAT,
+    "compare": COMPARE,
 }
 BY_ID = {command.id: command for commands in SCOPES.values() for command in commands}
 

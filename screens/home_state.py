@@ -37,6 +37,7 @@ class WorkspaceState:
     indexes: Sequence[IndexSummary] = ()
     models: Sequence[ModelLine] = ()
     chats: int = 0
+    comparisons: int = 0
     faults: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -70,11 +71,12 @@ def read_state(workspace: Workspace) -> WorkspaceState:
     state.indexes = part("library", lambda: _indexes(workspace), [])
     state.models = part("models", lambda: _models(workspace), [])
     state.chats = part("chats", lambda: _chats(workspace), 0)
+    state.comparisons = part("comparisons", lambda: _comparisons(workspace), 0)
     return state
 
 
 def next_step(state: WorkspaceState, jobs: Sequence[Job]) -> Step:
-    """The one thing that helps most now: weights, pairs, a run, an index, a chat, in that order."""
+    """The one thing that helps most now: weights, pairs, a run, an index, a chat, a comparison, in that order."""
     live = [job for job in jobs if job.live]
     runs = [job for job in jobs if job.folder.is_run]
     if fetching := next((job for job in live if job.kind == "fetch"), None):
@@ -101,6 +103,10 @@ def next_step(state: WorkspaceState, jobs: Sequence[Job]) -> Step:
         return Step(f"Watch the index {indexing.arguments.get('name', '')} grow", "4", "app.show('library')")
     if not state.indexes:
         return Step("Index documents, so that answers can cite them", "4", "app.show('library')")
+    if comparing := next((job for job in live if job.kind == "compare"), None):
+        return Step(f"Watch {comparing.title}", "6", "app.show('compare')")
+    if state.chats and not state.comparisons:
+        return Step("Measure whether your task needs retrieval, tuning or both", "6", "app.show('compare')")
     return Step("Talk to the hybrid of your adapter and your library", "5", "app.show('chat')")
 
 
@@ -146,3 +152,12 @@ def _chats(workspace: Workspace) -> int:
 
     with ChatStore(workspace.database) as store:
         return len(store.chats())
+
+
+def _comparisons(workspace: Workspace) -> int:
+    if not workspace.database.exists():
+        return 0
+    from workbench.compare.store import CompareStore
+
+    with CompareStore(workspace.database) as store:
+        return len(store.comparisons())

@@ -53,7 +53,7 @@ class PairBrowser(WorkbenchScreen):
             yield PairReading()
 
     def on_mount(self) -> None:
-        self._reader = StoreThread(self.workspace.database, "pairs-reader")
+        self._reader = StoreThread(PairStore, self.workspace.database, "pairs-reader")
         self._filter = PairFilter(dataset=self.app.place.dataset or None)
         self.set_interval(_LOOK, self._look)
         self._show_listing(self._listing, top=True)

@@ -41,7 +41,7 @@ class PairsScreen(PairBrowser):
         self._place_at_import: tuple[object, ...] = ()
 
     def on_mount(self) -> None:
-        self._writer = StoreThread(self.workspace.database, "pairs-writer")
+        self._writer = StoreThread(PairStore, self.workspace.database, "pairs-writer")
 
     def on_unmount(self) -> None:
         self._writer.close()

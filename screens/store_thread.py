@@ -1,4 +1,4 @@
-"""A thread with a store of pairs of its own: what is asked of it is done in turn, off the event loop."""
+"""A thread that has a store of its own: what is asked of it is done in turn, off the event loop."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from workbench.pairs.store import PairStore
 
+class Closable(Protocol):
+    """A store: what it holds is let go of with `close`."""
+
+    def close(self) -> None: ...
+
+
+Store = TypeVar("Store", bound=Closable)
 Result = TypeVar("Result")
 
 
-class StoreThread:
+class StoreThread(Generic[Store]):
     """One thread, one connection. What was asked is done even if the app is left meanwhile."""
 
-    def __init__(self, path: Path, name: str) -> None:
-        """`path`: the workspace's database; it is opened when something is asked for the first time."""
-        self._path = path
-        self._store: PairStore | None = None
+    def __init__(self, opens: Callable[[Path], Store], path: Path, name: str) -> None:
+        """`opens`: called with `path`, the workspace's database, when something is asked for the first time."""
+        self._opens, self._path = opens, path
+        self._store: Store | None = None
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
-    async def do(self, work: Callable[[PairStore], Result]) -> Result:
+    async def do(self, work: Callable[[Store], Result]) -> Result:
         """Call `work` with the store, after all that was asked before, and return what it returns.
 
         Raises:
@@ -38,9 +44,9 @@ class StoreThread:
             self._executor.submit(self._close)
         self._executor.shutdown(wait=False)
 
-    def _run(self, work: Callable[[PairStore], Result]) -> Result:
+    def _run(self, work: Callable[[Store], Result]) -> Result:
         if self._store is None:
-            self._store = PairStore(self._path)
+            self._store = self._opens(self._path)
         return work(self._store)
 
     def _close(self) -> None:

@@ -10,7 +10,7 @@ from textual.widgets import Static
 from screens.commands import BY_ID
 from workbench.text import for_terminal
 
-MODES = ("home", "pairs", "training", "library", "chat")
+MODES = ("home", "pairs", "training", "library", "chat", "compare")
 
 
 class ModeTab(Static):

@@ -36,6 +36,17 @@ def say(text: str) -> None:
     print(for_terminal(text), flush=True)
 
 
+def say_markdown(text: str) -> None:
+    """Markdown whose untrusted parts are escaped: laid out on a terminal, as it is in a file or a pipe."""
+    if not sys.stdout.isatty():
+        say(text)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(for_terminal(text), hyperlinks=False))
+
+
 def warn(text: str) -> None:
     """Like `say`, to standard error."""
     print(for_terminal(text), file=sys.stderr, flush=True)

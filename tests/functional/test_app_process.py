@@ -100,7 +100,7 @@ from screens.app import WorkbenchApp
 async def visit():
     app = WorkbenchApp(find(sys.argv[1]))
     async with app.run_test(size=(100, 30)) as pilot:
-        for key in "12345":
+        for key in "123456":
             await pilot.press(key)
             await pilot.pause(0.3)
         await pilot.press("escape", "3", "n")

@@ -144,12 +144,17 @@ def list_(json: AsJson = False, workspace: InWorkspace = None) -> None:
 
 
 @app.command()
-def show(comparison: Name, json: AsJson = False, workspace: InWorkspace = None) -> None:
+def show(
+    comparison: Name,
+    whole: Annotated[bool, typer.Option("--whole", help="With every figure, and how it was measured.")] = False,
+    json: AsJson = False,
+    workspace: InWorkspace = None,
+) -> None:
     """The verdict, as far as it was answered."""
     from workbench.compare.report.markdown import markdown
 
     verdict = _verdict(find(workspace), comparison)
-    output.print_json(verdict) if json else output.say(markdown(verdict))
+    output.print_json(verdict) if json else output.say_markdown(markdown(verdict, whole=whole))
 
 
 @app.command()
@@ -234,7 +239,7 @@ def versus(
         return
     from workbench.compare.report.markdown import versus_markdown
 
-    output.say(versus_markdown(found))
+    output.say_markdown(versus_markdown(found))
 
 
 @app.command()

@@ -15,18 +15,25 @@ from workbench.text import for_terminal
 _ACTS = re.compile(r"[\\`*\[\]>|~#$]|<(?=[A-Za-z/!?])|&(?=[#A-Za-z])|(?<![^\W_])_|_(?![^\W_])")
 
 
-def markdown(verdict: dict[str, Any]) -> str:
+def markdown(verdict: dict[str, Any], *, whole: bool = True) -> str:
     """The verdict on a page, without the questions behind its counts.
 
     Args:
         verdict: see `workbench.compare.verdict.build`.
+        whole: with every figure and how it was measured; else what one decides by.
 
     Returns:
         Markdown (GitHub's); texts of others in it are escaped.
     """
     metric = verdict["metric"]
-    others = [name for name in verdict.get("differences") or {} if name != metric]
-    blocks = [
+    blocks = _decided_by(verdict, metric)
+    if whole:
+        blocks += _measured(verdict, metric)
+    return "\n\n".join(blocks) + "\n"
+
+
+def _decided_by(verdict: dict[str, Any], metric: str) -> list[str]:
+    return [
         f"# Verdict: {escape(verdict['comparison'])}",
         f"**{escape(verdict['recommendation'])}**",
         escape(subtitle(verdict)),
@@ -37,12 +44,17 @@ def markdown(verdict: dict[str, Any]) -> str:
         *_list("What would help most next", map(advice, verdict.get("next") or ()), "1."),
         *_section("Costs", [costs.upfront(verdict), costs.a_question(verdict)]),
         *_section("Attribution", [tables.attribution(verdict)]),
+    ]
+
+
+def _measured(verdict: dict[str, Any], metric: str) -> list[str]:
+    others = [name for name in verdict.get("differences") or {} if name != metric]
+    return [
         *_section("Every figure", [tables.metrics(verdict), tables.retrieval(verdict)]),
         *_section("", [table for name in others for table in tables.tested(verdict, name)]),
         *_section("How it was measured", [costs.measured(verdict)]),
         *map(escape, tables.HOW_COUNTED),
     ]
-    return "\n\n".join(blocks) + "\n"
 
 
 def versus_markdown(found: dict[str, Any]) -> str:

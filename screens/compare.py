@@ -1,0 +1,226 @@
+"""Compare: ask the arms of a hybrid the same questions. How the answers are looked through is in `compare_browser`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from screens.commands import bindings
+from screens.compare_browser import VIEWS, CompareBrowser
+from screens.compare_files import CompareFiles
+from screens.compare_pairs import ComparePairs
+from screens.compare_state import ComparisonLine
+from screens.watcher import JobBoard
+from screens.widgets.answers_view import AnswersView
+from screens.widgets.questions_view import QuestionsView
+from screens.widgets.scores import line as one_line
+from workbench.errors import UserError
+from workbench.jobs import control
+
+_ANSWERS = ("pair", "better", "worse", "arm")
+
+
+class CompareScreen(CompareBrowser):
+    """The comparisons, and what can be done to them."""
+
+    BINDINGS = bindings("compare")
+    CSS_PATH = "compare.tcss"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._files = CompareFiles(self)
+        self._pairs = ComparePairs(self)
+        self._versus: set[str] = set()  # jobs whose result is shown when they end
+
+    def on_unmount(self) -> None:
+        self._pairs.close()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        line = self.line
+        if action in _ANSWERS:
+            return self.shown_answers is not None
+        match action:
+            case "filter" | "search":
+                return line is not None and self.view == "questions"
+            case "view":
+                return True if line is not None else None
+            case "stop":
+                return True if line is not None and line.live and line.state != "stopping" else None
+            case "resume":
+                return True if line is not None and line.job is not None and _resumable(line) else None
+            case "conclude":
+                return True if line is not None and not line.live and line.comparison.answers else None
+            case "export":
+                return True if line is not None and line.comparison.verdict else None
+            case "versus":
+                return True if line is not None and line.comparison.answers and len(self.lines) > 1 else None
+            case "delete":
+                return True if line is not None and not line.live else None
+        return True
+
+    @property
+    def _line(self) -> ComparisonLine:
+        if self.line is None:
+            raise UserError("there is no comparison here", do="Press n to start one.")
+        return self.line
+
+    # Starting and ending
+
+    async def action_new(self) -> None:
+        from screens.modals.new_comparison import NewComparison, read_choices
+
+        names = [line.name for line in self.lines]
+        choices = await asyncio.to_thread(read_choices, self.workspace, names)
+        self.app.push_screen(NewComparison(self.workspace, choices), self._started)
+
+    def _started(self, id: int | None) -> None:
+        if id is not None:
+            self.go_to_comparison(id)
+
+    def action_stop(self) -> None:
+        job = self._line.job
+        if job is not None and job.live:
+            control.stop(job.folder)
+            self.app.look_at_jobs()
+
+    def action_resume(self) -> None:
+        job = self._line.job
+        if job is not None:
+            control.resume(job.folder)
+            self.app.look_at_jobs()
+
+    def action_conclude(self) -> None:
+        from workbench.compare.control import start_verdict
+
+        start_verdict(self.workspace, self._line.name)
+        self.app.look_at_jobs()
+
+    def action_delete(self) -> None:
+        from screens.modals.confirm import Confirm
+
+        line = self._line
+        detail = f"{line.comparison.answers:,} answers and the verdict, for good. Pairs made from it stay."
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.run_worker(self._delete(line), group="compare-delete", exit_on_error=False)
+
+        question = Confirm(f"Delete the comparison {one_line(line.name)}?", detail, yes="Delete", danger=True)
+        self.app.push_screen(question, answered)
+
+    async def _delete(self, line: ComparisonLine) -> None:
+        await self.store.do(lambda store: store.delete(line.comparison.id))
+        self.show_view("verdict")
+        self.refresh_data()
+
+    # Two of them
+
+    def action_versus(self) -> None:
+        from screens.modals.choose import Choice, Choose
+        from screens.times import ago
+
+        line = self._line
+        others = [other for other in self.lines if other.comparison.id != line.comparison.id]
+        # The newest of the earlier ones is the likeliest: before the latest run.
+        others.sort(key=lambda other: other.comparison.created_at > line.comparison.created_at)
+        choices = [
+            Choice(
+                other.name,
+                other.name,
+                f"{ago(other.comparison.created_at)}, {other.comparison.questions:,} questions"
+                + (f", run {other.comparison.spec['run']}" if other.comparison.spec.get("run") else ""),
+            )
+            for other in others
+        ]
+        question = f"Set {line.name} against which earlier comparison?"
+        self.app.push_screen(Choose(question, choices), lambda other: self._start_versus(line.name, other))
+
+    def _start_versus(self, name: str, other: str | None) -> None:
+        if other is None:
+            return
+        from workbench.compare.control import start_verdict
+
+        with self.reporting():
+            self._versus.add(start_verdict(self.workspace, name, versus=other).id)
+            self.app.look_at_jobs()
+
+    def jobs_changed(self, board: JobBoard) -> None:
+        super().jobs_changed(board)
+        for job in board.ended:
+            if job.id in self._versus:
+                self._versus.discard(job.id)
+                if (result := (job.status.result or {}).get("versus")) and self.is_current:
+                    self._show_versus(result)
+
+    def _show_versus(self, result: dict[str, Any]) -> None:
+        from screens.modals.versus import Versus
+
+        self.app.push_screen(Versus(result), partial(self._changed_chosen, result["second"]))
+
+    def _changed_chosen(self, name: str, number: int | None) -> None:
+        """Open a question that changed."""
+        if number is not None and self.line is not None and self.line.name == name:
+            self.run_worker(self._open_question(number), group="compare-open", exit_on_error=False)
+
+    async def _open_question(self, number: int) -> None:
+        await self.read_questions()
+        self.show_question(number)
+
+    # Files
+
+    def action_import_questions(self) -> None:
+        self._files.ask_file()
+
+    def action_export(self) -> None:
+        self._files.ask_export(self._line.comparison)
+
+    # Going about
+
+    def action_view(self) -> None:
+        self.show_view(VIEWS[(VIEWS.index(self.view) + 1) % len(VIEWS)])
+
+    def action_filter(self) -> None:
+        self.query_one(QuestionsView).next_category()
+
+    def action_search(self) -> None:
+        self.query_one(QuestionsView).search()
+
+    def action_leave(self) -> None:
+        """One step back."""
+        questions = self.query_one(QuestionsView)
+        if self.view == "answers":
+            self.show_view("questions")
+        elif self.view == "questions" and questions.searching:
+            questions.leave_search()
+            self.query_one("#question-table").focus()
+        elif self.view == "questions":
+            self.show_view("verdict")
+        else:
+            self.query_one("#comparison-table").focus()
+
+    def action_arm(self, by: int) -> None:
+        self.query_one(AnswersView).step_arm(by)
+
+    # Pairs
+
+    @property
+    def marked(self) -> Mapping[str, str]:
+        return self._pairs.marked
+
+    def question_changed(self) -> None:
+        self._pairs.forget()
+
+    def action_pair(self) -> None:
+        self._pairs.make_pair(self.query_one(AnswersView))
+
+    async def action_better(self) -> None:
+        await self._pairs.mark(self.query_one(AnswersView), "better")
+
+    async def action_worse(self) -> None:
+        await self._pairs.mark(self.query_one(AnswersView), "worse")
+
+
+def _resumable(line: ComparisonLine) -> bool:
+    return line.state in ("stopped", "failed", "lost")
