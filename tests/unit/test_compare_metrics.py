@@ -232,6 +232,10 @@ The passage does not mention the leader. However, it does mention that Rollo swo
 The passage does not mention the leader, but it says that they came from Norway.
 The text is not clear on this.
 The passages contain no information about this.
+The user does not know.
+The user does not have the answer to this question.
+The question does not have a clear answer.
+The passages do not tell who led them. They only mention Rollo, but they do not provide a clear answer.
 """
 STATING = """
 Rollo
@@ -264,6 +268,8 @@ The library does not have a roof.
 It is not possible to go faster than light.
 Sicily
 Individually.
+The user does not need a password.
+The question does not have two sides.
 """
 
 

@@ -50,19 +50,21 @@ REFUSALS = (
     "it is not possible to {tell} {which} …",
     "it is not possible to answer …",
     "it is impossible to answer …",
-    # The model as the subject.
-    "I do not know …",
-    "I do not have enough …",
-    "I do not have any information …",
-    "I do not have information …",
-    "I have no information …",
-    "I have no answer …",
-    "I have no idea …",
-    "I cannot {tell} …",
-    "I could not {tell} …",
-    "I is unable to {tell} …",
-    "I is not able to {tell} …",
-    "I is not sure …",
+    # The model, or whoever it speaks of, as the subject.
+    "{speaker} do not know …",
+    "{speaker} do not have enough …",
+    "{speaker} do not have any information …",
+    "{speaker} do not have information …",
+    "{speaker} do not have the answer …",
+    "the question do not have … {information} …",
+    "{speaker} have no information …",
+    "{speaker} have no answer …",
+    "{speaker} have no idea …",
+    "{speaker} cannot {tell} …",
+    "{speaker} could not {tell} …",
+    "{speaker} is unable to {tell} …",
+    "{speaker} is not able to {tell} …",
+    "{speaker} is not sure …",
     # The whole answer.
     "do not know",
     "no idea",
@@ -76,7 +78,8 @@ REFUSALS = (
     "n/a",
 )
 """Phrases that abstain. "…" stands for any words or none, {source} for the passages by any of their names, {tell} and
-{told} for verbs of telling, {answer} for it, this or the answer; do and is stand for all their forms. A phrase must be
+{told} for verbs of telling, {answer} for it, this or the answer, {speaker} for the model, also where it speaks of
+itself as the user; do and is stand for all their forms. A phrase must be
 the whole of the first clause."""
 
 _VERBS = """tell say state mention provide specify contain include give indicate describe discuss address explain answer
@@ -99,6 +102,7 @@ _SLOTS = {
     "{tell}": f"{_one_of(_VERBS)}s?(?! for\\b)",  # "does not provide for a king" is a fact
     "{told}": _one_of(_TOLD),
     "{information}": "(?:information|mention|answer|indication|details?|reference)",
+    "{speaker}": "(?:i|we|(?:the |this )?(?:user|model|assistant|system))",
     "{answer}": "(?:it|this|that|(?:the |an )?(?:answer|information|question))",
     "{which}": "(?:who|whom|whose|what|when|where|which|why|how|whether|if|by whom)",
 }
@@ -121,7 +125,7 @@ _OPENER = re.compile(
 _TURN = re.compile(r"\W*(?:but|however|nevertheless|yet|although|though)\b", re.IGNORECASE)
 _SPEAKS = re.compile(
     rf"(?:(?:but|yet|however|although|though) )*"
-    rf"(?:{_SLOTS['{source}']} |(?:it|they) (?:do |does )?(?:also )?{_SLOTS['{tell}']} )"
+    rf"(?:{_SLOTS['{source}']} |(?:it|they) (?:do not |do |does )?(?:also |only )?{_SLOTS['{tell}']} )"
 )
 _WORD = re.compile(r"\w")
 _LONGEST = 400  # characters of a clause that are looked at
