@@ -19,7 +19,7 @@ QUESTION = "How many weeks of parental leave does a birth mother have?"
 
 
 async def main(workspace: Path, target: Path) -> None:
-    """Write home, pairs, training, library and chat .svg into `target`."""
+    """Write home, pairs, training, compare, answers, library and chat .svg into `target`."""
     target.mkdir(parents=True, exist_ok=True)
     app = WorkbenchApp(find(workspace))
     async with app.run_test(size=SIZE) as pilot:
@@ -27,6 +27,10 @@ async def main(workspace: Path, target: Path) -> None:
         for key, name in (("1", "home"), ("2", "pairs"), ("3", "training")):
             await press(pilot, key)
             save(app, target / f"{name}.svg")
+        await press(pilot, "6")
+        save(app, target / "compare.svg")
+        await press(pilot, "v", "enter")
+        save(app, target / "answers.svg")
         await press(pilot, "4", "slash")
         await write(pilot, "What may I keep in the fridge of the guest rooms?")
         await press(pilot, "enter")

@@ -135,6 +135,7 @@ COMPARE = (
     Command("compare.pair", "P", "Make a pair", "Edit the current answer; the next run learns it.", footer=True),
     Command("compare.better", "b", "Better", "Mark the current answer as the better one of a preference pair."),
     Command("compare.worse", "w", "Worse", "Mark the current answer as the worse one of a preference pair."),
+    Command("compare.marking", "d", "Marking", "Mark words of the reference, or what differs."),
     Command("compare.arm-left", "h", "Answer left", "The answer of the arm before.", "arm(-1)"),
     Command("compare.arm-right", "l", "Answer right", "The answer of the next arm.", "arm(1)"),
     Command("compare.search", "slash", "Search", "List the questions with these words."),
@@ -146,6 +147,7 @@ COMPARE = (
     Command("compare.import", "i", "Import", "Bring in a file of questions.", "import_questions"),
     Command("compare.export", "o", "Export", "Write the verdict to a file: Markdown, HTML, JSON."),
     Command("compare.delete", "x", "Delete", "Remove the comparison and its answers, for good."),
+    Command("compare.delete-set", "", "Delete a question set", "Comparisons keep the questions that they asked."),
 )
 
 SCOPES = {

@@ -19,7 +19,7 @@ from screens.widgets.scores import line as one_line
 from workbench.errors import UserError
 from workbench.jobs import control
 
-_ANSWERS = ("pair", "better", "worse", "arm")
+_ANSWERS = ("pair", "better", "worse", "arm", "marking")
 
 
 class CompareScreen(CompareBrowser):
@@ -33,6 +33,7 @@ class CompareScreen(CompareBrowser):
         self._files = CompareFiles(self)
         self._pairs = ComparePairs(self)
         self._versus: set[str] = set()  # jobs whose result is shown when they end
+        self._results: list[dict[str, Any]] = []  # theirs, to be shown when nothing else is in front
 
     def on_unmount(self) -> None:
         self._pairs.close()
@@ -91,10 +92,11 @@ class CompareScreen(CompareBrowser):
             control.resume(job.folder)
             self.app.look_at_jobs()
 
-    def action_conclude(self) -> None:
+    async def action_conclude(self) -> None:
         from workbench.compare.control import start_verdict
 
-        start_verdict(self.workspace, self._line.name)
+        # In a thread, as it reads the database, which a job may be writing to.
+        await asyncio.to_thread(start_verdict, self.workspace, self._line.name)
         self.app.look_at_jobs()
 
     def action_delete(self) -> None:
@@ -135,36 +137,53 @@ class CompareScreen(CompareBrowser):
             for other in others
         ]
         question = f"Set {line.name} against which earlier comparison?"
-        self.app.push_screen(Choose(question, choices), lambda other: self._start_versus(line.name, other))
 
-    def _start_versus(self, name: str, other: str | None) -> None:
-        if other is None:
-            return
+        def chosen(other: str | None) -> None:
+            if other is not None:
+                work = partial(self._start_versus, line.name, other)
+                self.run_worker(work, group="compare-versus", exit_on_error=False)
+
+        self.app.push_screen(Choose(question, choices), chosen)
+
+    async def _start_versus(self, name: str, other: str) -> None:
         from workbench.compare.control import start_verdict
 
-        with self.reporting():
-            self._versus.add(start_verdict(self.workspace, name, versus=other).id)
-            self.app.look_at_jobs()
+        job = await asyncio.to_thread(start_verdict, self.workspace, name, versus=other)
+        self._versus.add(job.id)
+        self.app.look_at_jobs()
 
     def jobs_changed(self, board: JobBoard) -> None:
         super().jobs_changed(board)
         for job in board.ended:
             if job.id in self._versus:
                 self._versus.discard(job.id)
-                if (result := (job.status.result or {}).get("versus")) and self.is_current:
-                    self._show_versus(result)
+                if result := (job.status.result or {}).get("versus"):
+                    self._results.append(result)
+                    if self.app.screen is not self:
+                        names = f"{result['first']} versus {result['second']}"
+                        self.app.tell(f"{names} is ready: it opens as soon as you are back on Compare (6).")
+        self._show_results()
 
-    def _show_versus(self, result: dict[str, Any]) -> None:
+    def on_screen_resume(self) -> None:
+        self.call_after_refresh(self._show_results)  # a dialog that closes may open another one
+
+    def _show_results(self) -> None:
+        """Show the next result of a versus, unless something else is in front of this screen."""
+        if not self._results or self.app.screen is not self:  # `is_current` holds behind a dialog, too
+            return
         from screens.modals.versus import Versus
 
+        result = self._results.pop(0)
         self.app.push_screen(Versus(result), partial(self._changed_chosen, result["second"]))
 
     def _changed_chosen(self, name: str, number: int | None) -> None:
         """Open a question that changed."""
-        if number is not None and self.line is not None and self.line.name == name:
-            self.run_worker(self._open_question(number), group="compare-open", exit_on_error=False)
+        id = next((line.comparison.id for line in self.lines if line.name == name), None)
+        if number is not None and id is not None:
+            self.run_worker(self._open_question(id, number), group="compare-open", exit_on_error=False)
 
-    async def _open_question(self, number: int) -> None:
+    async def _open_question(self, id: int, number: int) -> None:
+        self.select_comparison(id)
         await self.read_questions()
         self.show_question(number)
 
@@ -175,6 +194,9 @@ class CompareScreen(CompareBrowser):
 
     def action_export(self) -> None:
         self._files.ask_export(self._line.comparison)
+
+    async def action_delete_set(self) -> None:
+        await self._files.ask_delete(self.store)
 
     # Going about
 
@@ -202,6 +224,9 @@ class CompareScreen(CompareBrowser):
 
     def action_arm(self, by: int) -> None:
         self.query_one(AnswersView).step_arm(by)
+
+    def action_marking(self) -> None:
+        self.query_one(AnswersView).turn_marking()
 
     # Pairs
 

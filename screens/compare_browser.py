@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from functools import partial
 
-from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -29,19 +28,16 @@ from screens.compare_state import (
 from screens.store_thread import StoreThread
 from screens.watcher import JobBoard
 from screens.widgets.answers_view import AnswersView
-from screens.widgets.comparison_figures import WELCOME, describe_comparison
-from screens.widgets.job_figures import state_mark
+from screens.widgets.comparison_figures import COLUMNS, WELCOME, cells, describe_comparison
 from screens.widgets.lists import Table
 from screens.widgets.questions_view import QuestionsView
 from screens.widgets.scores import line as one_line
 from screens.widgets.verdict_view import VerdictView
 from screens.widgets.view_bar import ViewBar
-from workbench.compare.figures import MISSING
 from workbench.compare.store import CompareStore, Comparison
 
 VIEWS = ("verdict", "questions", "answers")
 _EVERY = 1.0  # seconds at least between two readings while a comparison runs
-_COLUMNS = (("", 1), ("comparison", 12), ("answers", None), ("use", 6))
 
 
 class CompareBrowser(WorkbenchScreen):
@@ -80,7 +76,7 @@ class CompareBrowser(WorkbenchScreen):
     def on_mount(self) -> None:
         self.store = StoreThread(CompareStore, self.workspace.database, "compare-reader")
         table = self.query_one("#comparison-table", Table)
-        for label, width in _COLUMNS:
+        for label, width in COLUMNS:
             table.add_column(label, key=label, width=width)
         self.app.theme_changed_signal.subscribe(self, lambda _: self.show_comparisons())
 
@@ -143,18 +139,18 @@ class CompareBrowser(WorkbenchScreen):
         if self._comparisons is None:
             return
         self.lines = comparison_lines(self._comparisons, self.app.board.jobs)
-        table = self.query_one("#comparison-table", Table)
+        table, theme = self.query_one("#comparison-table", Table), self.app.theme_variables
         ids = [line.comparison.id for line in self.lines]
         if [str(id) for id in ids] != [row.value for row in table.rows]:
             with self.prevent(DataTable.RowHighlighted):
                 table.clear()
                 for line in self.lines:
-                    table.add_row(*self._cells(line), key=str(line.comparison.id))
+                    table.add_row(*cells(line, theme), key=str(line.comparison.id))
                 if self._selected in ids:
                     table.move_cursor(row=ids.index(self._selected))
         else:
             for line in self.lines:
-                for column, cell in zip(table.columns, self._cells(line), strict=True):
+                for column, cell in zip(table.columns, cells(line, theme), strict=True):
                     if table.get_cell(str(line.comparison.id), column) != cell:
                         table.update_cell(str(line.comparison.id), column, cell, update_width=True)
         for part in ("#comparisons", "#comparison"):
@@ -164,16 +160,6 @@ class CompareBrowser(WorkbenchScreen):
         if self._selected not in ids:
             self._select(ids[0] if ids else None)
         self._show_selected()
-
-    def _cells(self, line: ComparisonLine) -> tuple[Text, ...]:
-        fraction = line.comparison.answers / line.asked if line.asked else 0.0
-        answers = f"{fraction:.0%}" if line.live else f"{line.comparison.answers:,}/{line.asked:,}"
-        return (
-            state_mark(line.state, self.app.theme_variables),
-            Text(one_line(line.name), no_wrap=True, overflow="ellipsis"),
-            Text(answers, justify="right"),
-            Text(one_line(line.recommended) or (MISSING if line.comparison.verdict else "")),
-        )
 
     @on(DataTable.RowHighlighted, "#comparison-table")
     def _highlighted(self, event: DataTable.RowHighlighted) -> None:
@@ -189,6 +175,14 @@ class CompareBrowser(WorkbenchScreen):
         self._selected, self._means, self._questions_read = id, None, None
         self._questions = Questions()
         self._show_selected()
+
+    def select_comparison(self, id: int) -> None:
+        """Put the cursor on one that is listed."""
+        ids = [line.comparison.id for line in self.lines]
+        if id != self._selected and id in ids:
+            self._select(id)
+            with self.prevent(DataTable.RowHighlighted):
+                self.query_one("#comparison-table", Table).move_cursor(row=ids.index(id))
 
     def go_to_comparison(self, id: int) -> None:
         """Show a comparison that was just started."""
@@ -286,10 +280,18 @@ class CompareBrowser(WorkbenchScreen):
         ):
             self.question_changed()
         await view.show(answers, dict(self.marked))
-        listed = self.query_one(QuestionsView).listed
-        place = listed.index(chosen) + 1 if chosen in listed else 0
-        self.query_one("#comparison").border_subtitle = f"{place:,} of {len(listed):,}"
+        self._tell_place()
         self.refresh_bindings()
+
+    @on(AnswersView.Remarked)
+    def _tell_place(self) -> None:
+        """Which question of the list is shown, and what is marked in its answers."""
+        if self.view != "answers":
+            return
+        questions, answers = self.query_one(QuestionsView), self.query_one(AnswersView)
+        listed, chosen = questions.listed, questions.current
+        place = f"{listed.index(chosen) + 1 if chosen in listed else 0:,} of {len(listed):,}"
+        self.query_one("#comparison").border_subtitle = Content(f"marked (d): {answers.marking} · {place}")
 
     @on(AnswersView.Moved)
     def _moved(self, event: AnswersView.Moved) -> None:

@@ -1,4 +1,4 @@
-"""Questions from files and verdicts into files: the dialogs of the Compare screen, and the work in a thread."""
+"""Question sets from files and away, verdicts into files: the dialogs of the Compare screen, the work in a thread."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from workbench.pairs.readers import FORMATS
 
 if TYPE_CHECKING:
     from screens.base import WorkbenchScreen
+    from screens.store_thread import StoreThread
     from workbench.compare.importing import ImportResult
 
 _SAID = {
@@ -80,6 +81,38 @@ class CompareFiles:
             }
             faults = [(fault.line, fault.reason) for fault in result.faults]
             self._screen.app.push_screen(ImportReport(path.name, figures, faults))
+
+    async def ask_delete(self, thread: StoreThread[CompareStore]) -> None:
+        """Ask which set is to be deleted, then whether really.
+
+        Raises:
+            UserError: there is none.
+        """
+        from screens.modals.choose import Choice, Choose
+        from screens.modals.confirm import Confirm
+
+        sets = await thread.do(lambda store: store.sets())
+        if not sets:
+            raise UserError("there is no question set", do="Press i to bring one in.")
+
+        async def delete(name: str) -> None:
+            await thread.do(lambda store: store.delete_set(name))
+            self._screen.app.tell(f"The question set {name} is deleted.")
+
+        def chosen(name: str | None) -> None:
+            if name is None:
+                return
+
+            def answered(yes: bool | None) -> None:
+                if yes:
+                    self._screen.run_worker(delete(name), group="compare-delete", exit_on_error=False)
+
+            detail = "Comparisons keep the questions that they asked."
+            question = Confirm(f"Delete the question set {name}?", detail, yes="Delete", danger=True)
+            self._screen.app.push_screen(question, answered)
+
+        choices = [Choice(each.name, each.name, f"{each.questions:,} questions") for each in sets]
+        self._screen.app.push_screen(Choose("Delete which question set?", choices), chosen)
 
     # The verdict
 

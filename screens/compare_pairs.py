@@ -42,11 +42,13 @@ class ComparePairs:
     # An answer to learn
 
     def make_pair(self, view: AnswersView) -> None:
-        """Ask for the right answer, beginning with the current one."""
+        """Ask for the right answer, beginning with the current one, or the reference where that is wrong."""
         answers, arm = view.answers, view.arm
         if answers is None or arm is None or arm not in answers.answers:
             raise UserError("this arm has not answered yet", do="Choose another one with h and l.")
-        self._ask(answers, {"completion": answers.answers[arm].text})
+        answer, references = answers.answers[arm], answers.line.question.answers
+        wrong = answer.scores.get("right") == 0 and bool(references)
+        self._ask(answers, {"completion": references[0] if wrong else answer.text})
 
     # A preference
 
@@ -103,7 +105,7 @@ class ComparePairs:
         return learned if learned in datasets else datasets[0] if len(datasets) == 1 else _FIRST_DATASET
 
     async def _save(self, answers: AnswersOf, dataset: str, texts: dict[str, str]) -> None:
-        question, number, name = answers.line.question, answers.line.number, answers.comparison.name
+        question, number, name = answers.line.question, answers.line.shown, answers.comparison.name
         try:
             source = f"comparison {name} question {number}"
             pair = NewPair(messages=question.messages, tags=(TAG,), source=source, **texts)
@@ -116,6 +118,6 @@ class ComparePairs:
             raise UserError(f"{dataset} has this very pair already", do="Change the answer, or leave with escape.")
         self._dataset = dataset
         self._screen.app.tell(
-            f"A pair is in {dataset}, accepted. The next run learns question {number}, so a comparison of that run must"
-            " leave it out."
+            f"A pair is in {dataset}, accepted. A run on {dataset} learns question {number}, so a comparison of that"
+            " run must leave it out."
         )

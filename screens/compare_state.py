@@ -93,12 +93,17 @@ class QuestionLine:
     """A question in the list."""
 
     number: int
-    """From 0, as in the store and the report."""
+    """From 0, as in the store."""
     question: Question
     category: str
     """A key of `attribution.CATEGORIES`, or `NOT_SCORED`."""
     right: Mapping[str, float | None]
     """By arm, of those that have answered: 1 right, 0 wrong, None not known."""
+
+    @property
+    def shown(self) -> int:
+        """The number that a person sees: from 1."""
+        return self.number + 1
 
     def holds(self, words: Sequence[str]) -> bool:
         """Whether all of the words (in lower case) stand in the question, its references or its document."""

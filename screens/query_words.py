@@ -1,13 +1,16 @@
-"""Which words of a text are words of a question, and the part of a text that holds most of them. Pure functions.
+"""Which words of a text are words of a question, the part of a text that holds most of them, and which words another
+text has not. Pure functions.
 
-It follows what BM25 looks up (no case, no accents, English endings cut) closely enough to show a reader why a passage
-was found; it decides nothing.
+The words of a question follow what BM25 looks up (no case, no accents, English endings cut) closely enough to show a
+reader why a passage was found; nothing is decided by them.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from difflib import SequenceMatcher
+from functools import lru_cache
 
 Span = tuple[int, int]
 
@@ -30,6 +33,23 @@ def word_spans(text: str, question: str) -> list[Span]:
     asked = {_stem(match[0]) for match in _WORD.finditer(question)}
     wanted = {stem for stem in asked if stem not in _COMMON} or asked
     return [match.span() for match in _WORD.finditer(text) if _stem(match[0]) in wanted]
+
+
+@lru_cache(maxsize=64)
+def differing_spans(text: str, other: str) -> tuple[Span, ...]:
+    """Where a text has words that another one has not, or has elsewhere; case and punctuation make no difference.
+
+    Returns:
+        (start, end) offsets in `text`, ascending, a span a word.
+    """
+    places = [match.span() for match in _WORD.finditer(text)]
+    words = [text[start:end].casefold() for start, end in places]
+    others = [match[0].casefold() for match in _WORD.finditer(other)]
+    found: list[Span] = []
+    for what, _, _, first, last in SequenceMatcher(None, others, words, autojunk=False).get_opcodes():
+        if what != "equal":
+            found += places[first:last]
+    return tuple(found)
 
 
 def snippet(text: str, spans: list[Span], length: int) -> Span:

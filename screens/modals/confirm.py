@@ -16,7 +16,7 @@ from workbench.text import for_terminal
 
 
 class Confirm(ModalScreen[bool]):
-    """A question; the result is True for yes. Escape and `n` say no, `y` says yes."""
+    """A question; the result is True for yes. Escape and `n` say no, `y` says yes; in danger, enter says no."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "Yes"),
@@ -40,9 +40,28 @@ class Confirm(ModalScreen[bool]):
                 yield Button(Content(self._yes), id="yes", variant="error" if self._danger else "primary")
                 yield Button(Content(self._no), id="no")
 
+    def on_mount(self) -> None:
+        if self._danger:  # enter alone loses nothing
+            self.query_one("#no").focus()
+
     @on(Button.Pressed)
     def pressed(self, event: Button.Pressed) -> None:
         self.dismiss(event.button.id == "yes")
 
     def action_answer(self, answer: bool) -> None:
         self.dismiss(answer)
+
+
+def leave_edited(dialog: ModalScreen[bool], changed: bool) -> None:
+    """Dismiss a dialog with False; what was changed in it is thrown away only if the user says so."""
+    if not changed:
+        dialog.dismiss(False)
+        return
+
+    def answered(yes: bool | None) -> None:
+        if yes:
+            dialog.dismiss(False)
+
+    dialog.app.push_screen(
+        Confirm("Throw away what you changed?", yes="Throw away", no="Go on editing", danger=True), answered
+    )

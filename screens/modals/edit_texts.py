@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
+from screens.modals.confirm import leave_edited
 from screens.modals.hints import hints
 from screens.stand_ins import StandIns
 from workbench.errors import UserError
@@ -88,15 +89,4 @@ class EditTexts(ModalScreen[bool]):
         self.dismiss(True)
 
     def action_leave(self) -> None:
-        if not self.changes:
-            self.dismiss(False)
-            return
-        from screens.modals.confirm import Confirm
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.dismiss(False)
-
-        self.app.push_screen(
-            Confirm("Throw away what you changed?", yes="Throw away", no="Go on editing", danger=True), answered
-        )
+        leave_edited(self, bool(self.changes))

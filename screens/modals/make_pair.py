@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static, TextArea
 
+from screens.modals.confirm import leave_edited
 from screens.modals.hints import hints
 from screens.stand_ins import StandIns
 from screens.widgets.form import Row
@@ -129,19 +130,5 @@ class MakePair(ModalScreen[bool]):
         self.dismiss(True)
 
     def action_leave(self) -> None:
-        if all(area.text == stand_ins.shown for area, stand_ins in zip(self.query(TextArea), self._all, strict=True)):
-            self.dismiss(False)
-            return
-        from screens.modals.confirm import Confirm
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.dismiss(False)
-
-        self.app.push_screen(
-            Confirm("Throw away what you changed?", yes="Throw away", no="Go on editing", danger=True), answered
-        )
-
-    @property
-    def _all(self) -> list[StandIns]:
-        return list(self._stand_ins.values())
+        areas = zip(self.query(TextArea), self._stand_ins.values(), strict=True)
+        leave_edited(self, any(area.text != stand_ins.shown for area, stand_ins in areas))

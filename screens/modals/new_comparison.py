@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _NONE = ""
 _NUMBERS = {"count": "how many", "seed": "seed", "top_k": "passages (k)", "max_new_tokens": "tokens at most"}
 _AT_LEAST_ONE = ("count", "top_k", "max_new_tokens")
+_HOTTEST = 2.0  # as the command line and the settings have it
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ class NewComparison(ModalScreen[int | None]):
             ("top_k", _NUMBERS["top_k"], _number("as the run was trained"), "Passages given to the model."),
             ("max_new_tokens", _NUMBERS["max_new_tokens"], _number("as in the settings, 128 at most"),
              "Tokens at most in an answer."),
+            ("temperature", "temperature", _number("0"), "0 is greedy; above it answers are sampled."),
             ("oracle", "oracle", Pick([Option("no", "no"), Option("yes", "yes")]),
              "Also ask with the right passage given, where it is known: what better retrieval could bring."),
             ("again", "noise", Pick([Option(_NONE, "where answers differ"), Option("yes", "yes"), Option("no", "no")]),
@@ -173,11 +175,17 @@ class NewComparison(ModalScreen[int | None]):
                 row.set_class(True, "-wrong")
                 least = 1 if row.key in _AT_LEAST_ONE else 0
                 faults.append(f"{_NUMBERS[row.key]}: {row.text!r} is not a whole number from {least}")
+        row = self.query_one("#row-temperature", Row)
+        temperature = _temperature(row.text)
+        if temperature is None:
+            row.set_class(True, "-wrong")
+            faults.append(f"temperature: {row.text!r} is not a number from 0 to {_HOTTEST:g}")
         self._show_fault(" · ".join(faults))
         if not faults:
-            self.run_worker(partial(self._start, numbers), group="start", exclusive=True, exit_on_error=False)
+            work = partial(self._start, numbers, temperature or 0.0)
+            self.run_worker(work, group="start", exclusive=True, exit_on_error=False)
 
-    async def _start(self, numbers: dict[str, int | None]) -> None:
+    async def _start(self, numbers: dict[str, int | None], temperature: float) -> None:
         from workbench.compare.control import start_comparison
 
         values = self._values()
@@ -188,6 +196,7 @@ class NewComparison(ModalScreen[int | None]):
             "question_set": values["question_set"],
             **numbers,
             "seed": numbers["seed"] or 0,
+            "temperature": temperature,
             "metric": values["metric"],
             "oracle": values["oracle"] == "yes",
             "again": {"yes": True, "no": False}.get(values["again"]),
@@ -215,6 +224,15 @@ class NewComparison(ModalScreen[int | None]):
 
 def _number(placeholder: str) -> Input:
     return Input(placeholder=placeholder, compact=True)
+
+
+def _temperature(text: str) -> float | None:
+    """What is typed; None where it is none."""
+    try:
+        value = float(text or 0)
+    except ValueError:
+        return None
+    return value if 0 <= value <= _HOTTEST else None
 
 
 def _described(each: SetSummary) -> str:

@@ -20,10 +20,11 @@ from screens.widgets.columns import Column, columns
 from screens.widgets.forest import Bar, forest
 from screens.widgets.lists import Options
 from screens.widgets.reading import Page
-from screens.widgets.scores import indented, line, muted, right_mark, said, title_of, unit_of
+from screens.widgets.scores import direction, indented, line, muted, right_mark, said, title_of, unit_of
 from workbench.compare import figures
 
 _MOST = 1000  # changed questions that are listed
+_UNCERTAIN = ("no measurable difference", "foreground-muted")
 _ROOMY = 28  # rows of a screen on which the differences are drawn
 
 
@@ -103,8 +104,7 @@ def versus_lines(result: Mapping[str, Any], room: int, *, drawn: bool = True) ->
     for arm in result["arms"]:
         difference = arm["difference"]
         certain = bool(difference["measurable"])
-        word = "no measurable difference" if not certain else "better" if difference["mean"] > 0 else "worse"
-        color = "foreground-muted" if not certain else "text-success" if difference["mean"] > 0 else "text-error"
+        word, color = direction(result["metric"], difference["mean"]) if certain else _UNCERTAIN
         name = line(arm["arm"])
         told = Content.from_markup(
             f"[${color}]$word[/]  [$foreground-muted]$interval[/]",
@@ -125,9 +125,10 @@ def versus_lines(result: Mapping[str, Any], room: int, *, drawn: bool = True) ->
 def _changed(each: Mapping[str, Any], arms: int, metric: str) -> Content:
     """Two rows: whether it was right and is; what it was and is."""
     first, second = each["first_score"], each["second_score"]
-    better = second > first
+    rightness = {first, second} == {0.0, 1.0}  # told instead of the metric, wherever it is known
+    _, color = direction("right" if rightness else metric, second - first)
     head = Content.from_markup(
-        f"$arm  $first → [{'$text-success' if better else '$text-error'}]$second[/]  [b]$question[/]",
+        f"$arm  $first → [${color}]$second[/]  [b]$question[/]",
         arm=line(each["arm"]).ljust(arms),
         first=_value(first, metric),
         second=_value(second, metric),

@@ -8,7 +8,7 @@ from typing import Any
 from textual.content import Content
 
 from screens.compare_state import AnswersOf
-from screens.query_words import snippet, word_spans
+from screens.query_words import differing_spans, snippet, word_spans
 from screens.widgets.scores import flowed, indented, line, muted, said
 from workbench.compare.question import Question
 from workbench.compare.store import Answered
@@ -25,7 +25,7 @@ _SCORES = (
 
 def question_lines(answers: AnswersOf, room: int) -> list[Content]:
     """What is asked, what came of it and why, and what would be right."""
-    question, number = answers.line.question, answers.line.number
+    question, number = answers.line.question, answers.line.shown
     head = Content.from_markup("[$text-accent b]$number[/] ", number=str(number))
     lines = []
     for message in question.messages[:-1]:
@@ -45,17 +45,29 @@ def question_lines(answers: AnswersOf, room: int) -> list[Content]:
     return lines
 
 
-def answer_lines(question: Question, answer: Answered | None, room: int) -> list[Content]:
-    """An answer, the words of its references marked, over its scores."""
+def answer_lines(
+    question: Question, answer: Answered | None, room: int, *, against: str | None = None
+) -> list[Content]:
+    """An answer over its scores, with words marked.
+
+    Args:
+        question: whose references' words are marked.
+        answer: None where there is none yet.
+        room: cells of a line.
+        against: another answer's text. Then only the words that it does not say are marked: those of a reference as
+            right, all others underlined.
+    """
     if answer is None:
         return [muted("not answered")]
     if error := answer.figures.get("error"):
         return indented(Content.from_markup("[$text-error]$text[/]", text=line(error)), room)
     text = for_terminal(answer.text)
     body = Content(text) if text.strip() else muted("(it said nothing)")
-    if question.answers and text.strip():
-        for start, end in word_spans(text, " ".join(question.answers)):
-            body = body.stylize("$text-success bold", start, end)
+    if text.strip():
+        right = word_spans(text, " ".join(question.answers)) if question.answers else []
+        marked = right if against is None else differing_spans(text, for_terminal(against))
+        for span in marked:
+            body = body.stylize("$text-success bold" if span in right else "$text-warning underline", *span)
     return [*indented(body, room), Content(""), *_scores(answer.scores, room)]
 
 

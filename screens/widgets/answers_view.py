@@ -19,7 +19,11 @@ _FOUR = 88  # cells from which on four answers stand side by side, else two
 
 
 class AnswersView(Reading):
-    """Give it answers with `show`. j k g G go through the questions, h l and the arrows from answer to answer."""
+    """Give it answers with `show`. j k g G go through the questions, h l and the arrows from answer to answer.
+
+    Marked are the words of the references; or, after `turn_marking`, what the other answers say and the current one
+    does not.
+    """
 
     DEFAULT_CSS = """
     AnswersView {
@@ -44,9 +48,13 @@ class AnswersView(Reading):
         by: int | None
         first: bool = False
 
+    class Remarked(Message):
+        """Other words are marked than before; `marking` says which."""
+
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._answers: AnswersOf | None = None
+        self._differences = False
         self._arm: str | None = None
         self._marked: dict[str, str] = {}
 
@@ -64,6 +72,16 @@ class AnswersView(Reading):
     def arm(self) -> str | None:
         """The arm of the current answer."""
         return self._arm
+
+    @property
+    def marking(self) -> str:
+        """Which words are marked."""
+        return f"what {line(self._arm or '')} does not say" if self._differences else "words of a reference"
+
+    def turn_marking(self) -> None:
+        """Mark what differs from the current answer, or the words of the references again."""
+        self._differences = not self._differences
+        self._fill()
 
     async def show(self, answers: AnswersOf | None, marked: dict[str, str]) -> None:
         """Show another question, or the same one anew; the current answer stays that of the same arm.
@@ -85,9 +103,7 @@ class AnswersView(Reading):
         if answers is not None:
             self.query_one("#question", Page).show(partial(question_lines, answers))
             self.query_one("#sources-read", Page).show(partial(source_lines, answers))
-        for panel in grid.query(_Answer):
-            if answers is not None:
-                panel.fill(answers, self._marked.get(panel.arm, ""))
+        self._fill()
         self._mark_current()
         if another:
             self.scroll_home(animate=False)
@@ -102,9 +118,20 @@ class AnswersView(Reading):
         """Make the answer of an arm the current one."""
         self._arm = arm
         self._mark_current()
+        if self._differences:
+            self._fill()
         for panel in self.query(_Answer):
             if panel.arm == arm:
                 panel.scroll_visible(animate=False)
+
+    def _fill(self) -> None:
+        """The answers anew, with the words marked that are to be."""
+        if self._answers is None:
+            return
+        against = self._arm if self._differences else None
+        for panel in self.query(_Answer):
+            panel.fill(self._answers, self._marked.get(panel.arm, ""), against)
+        self.post_message(self.Remarked())
 
     def _mark_current(self) -> None:
         for panel in self.query(_Answer):
@@ -141,13 +168,15 @@ class _Answer(Page):
         super().__init__(classes="answer")
         self.arm = arm
 
-    def fill(self, answers: AnswersOf, mark: str) -> None:
-        """Show what the arm answered."""
+    def fill(self, answers: AnswersOf, mark: str, against: str | None) -> None:
+        """Show what the arm answered; `against`: the arm whose answer it differs from where words are marked."""
         answer = answers.answers.get(self.arm)
         sign, color = right_mark(answer.scores.get("right") if answer else None)
         self.border_title = Content.from_markup(f"[${color}]$sign[/] $arm", sign=sign, arm=line(self.arm))
         self.border_subtitle = mark
-        self.show(partial(answer_lines, answers.line.question, answer))
+        other = answers.answers.get(against) if against else None
+        text = None if against is None else other.text if other else ""
+        self.show(partial(answer_lines, answers.line.question, answer, against=text))
 
     def on_click(self) -> None:
         if isinstance(view := self.parent.parent if self.parent else None, AnswersView):

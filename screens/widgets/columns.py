@@ -47,7 +47,7 @@ def columns(
             cell.pad_left(width - cell.cell_length) if head.side == ">" else cell.pad_right(width - cell.cell_length)
             for head, width, cell in zip(heads, widths, row, strict=True)
         ]
-        lines.append(Content(" " * _GAP).join(cells))
+        lines.append(Content(" " * _GAP).join(cells).rstrip())
     return lines
 
 

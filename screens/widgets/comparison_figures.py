@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from rich.text import Text
 from textual.content import Content
 
 from screens.compare_state import ComparisonLine, Means
 from screens.widgets.columns import Column, columns
-from screens.widgets.job_figures import state_content
+from screens.widgets.job_figures import state_content, state_mark
 from screens.widgets.scores import line, muted, said, title_of, unit_of
 from screens.widgets.status_line import progress_bar
+from workbench.compare.figures import MISSING
 from workbench.output import duration
 
 _BAR = 20  # cells of the highest mean
@@ -24,6 +28,22 @@ WELCOME = Content.from_markup(
     "   [$text-primary]pattern, schema[/]                  [$foreground-muted]a format to hold[/]\n\n"
     "[$foreground-muted]Without a set, the questions are those of the run's eval split.[/]"
 )
+
+
+COLUMNS = (("", 1), ("comparison", 12), ("answers", None), ("use", 6))
+"""Of the list of comparisons: each one's title and width."""
+
+
+def cells(shown: ComparisonLine, theme: Mapping[str, str]) -> tuple[Text, ...]:
+    """A comparison's row in the list; `theme`: `app.theme_variables`."""
+    fraction = shown.comparison.answers / shown.asked if shown.asked else 0.0
+    answers = f"{fraction:.0%}" if shown.live else f"{shown.comparison.answers:,}/{shown.asked:,}"
+    return (
+        state_mark(shown.state, theme),
+        Text(line(shown.name), no_wrap=True, overflow="ellipsis"),
+        Text(answers, justify="right"),
+        Text(line(shown.recommended) or (MISSING if shown.comparison.verdict else "")),
+    )
 
 
 def describe_comparison(shown: ComparisonLine) -> Content:

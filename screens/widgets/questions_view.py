@@ -155,7 +155,7 @@ class QuestionsView(Vertical):
         theme = self.app.theme_variables
         colors = {name: theme_color(theme, name) for name in ("text-success", "text-error", "foreground-muted")}
         for each in self._listed:
-            cells = [Text(str(each.number), justify="right", style="dim"), _marks(each, questions.arms, colors)]
+            cells = [Text(str(each.shown), justify="right", style="dim"), _marks(each, questions.arms, colors)]
             cells += [Text(titles.get(each.category, ""), style="dim")] if why else []
             table.add_row(*cells, Text(line(each.question.text), no_wrap=True, overflow="ellipsis"))
         rows = [each.number for each in self._listed]

@@ -6,18 +6,14 @@ from collections.abc import Callable, Sequence
 
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Static
 
 from screens.commands import bindings
 
 
-class Reading(VerticalScroll):
-    """Scrolls by j k g G ctrl+d ctrl+u as well as by the arrows."""
-
-    BINDINGS = bindings("lists")
-    DEFAULT_CSS = """
-    Reading { scrollbar-size-vertical: 1; }
-    """
+class ListKeys(Widget):
+    """What the keys of lists do in a text: they scroll it. To be inherited after the class that scrolls."""
 
     def action_cursor_down(self) -> None:
         self.scroll_relative(y=1, animate=False)
@@ -30,6 +26,15 @@ class Reading(VerticalScroll):
 
     def action_last_row(self) -> None:
         self.scroll_end(animate=False)
+
+
+class Reading(VerticalScroll, ListKeys):
+    """Scrolls by j k g G ctrl+d ctrl+u as well as by the arrows."""
+
+    BINDINGS = bindings("lists")
+    DEFAULT_CSS = """
+    Reading { scrollbar-size-vertical: 1; }
+    """
 
 
 class Page(Static):

@@ -45,6 +45,24 @@ def said(value: float | None, unit: str, *, sign: bool = False, short: bool = Fa
     return text + _SUFFIXES.get(unit, "")
 
 
+def direction(metric: str, difference: float) -> tuple[str, str]:
+    """What a difference that is certain means, in a word, and the theme's colour of it.
+
+    Args:
+        metric: a key of `metrics.METRICS`.
+        difference: not 0.
+
+    Returns:
+        better or worse; of a metric of which neither more nor less is better: more or less.
+    """
+    from workbench.compare.metrics import METRICS
+
+    more_is_better = METRICS[metric].higher_is_better if metric in METRICS else True
+    if more_is_better is None:
+        return ("more" if difference > 0 else "less"), "primary"
+    return ("better", "text-success") if (difference > 0) == more_is_better else ("worse", "text-error")
+
+
 def right_mark(right: float | None) -> tuple[str, str]:
     """The mark of an answer, and the theme's colour of it."""
     return _MARKS.get(-1.0 if right is None else right, ("·", "foreground-muted"))

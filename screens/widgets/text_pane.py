@@ -17,6 +17,7 @@ from textual.strip import Strip
 
 from screens.commands import bindings
 from screens.query_words import Span, word_spans
+from screens.widgets.reading import ListKeys
 from screens.wrapping import Row, row_at, wrap
 from workbench.text import for_terminal
 
@@ -24,7 +25,7 @@ _LONG = 500_000  # characters: a longer text is wrapped in a thread
 _MARGIN = 3  # rows kept above a passage
 
 
-class TextPane(ScrollView, can_focus=True):
+class TextPane(ScrollView, ListKeys, can_focus=True):
     """Only the rows in sight are rendered, so a book is as quick as a page."""
 
     BINDINGS = bindings("lists")
@@ -187,17 +188,3 @@ class TextPane(ScrollView, can_focus=True):
 
     def selection_updated(self, selection: Selection | None) -> None:
         self.refresh()
-
-    # What the keys do
-
-    def action_cursor_down(self) -> None:
-        self.scroll_relative(y=1, animate=False)
-
-    def action_cursor_up(self) -> None:
-        self.scroll_relative(y=-1, animate=False)
-
-    def action_first_row(self) -> None:
-        self.scroll_home(animate=False)
-
-    def action_last_row(self) -> None:
-        self.scroll_end(animate=False)

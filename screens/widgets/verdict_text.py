@@ -10,8 +10,9 @@ from textual.content import Content
 
 from screens.widgets.columns import Column, columns
 from screens.widgets.forest import Bar, forest
-from screens.widgets.scores import flowed, indented, line, muted, said, title_of, unit_of
+from screens.widgets.scores import direction, flowed, indented, line, muted, said, title_of, unit_of
 from workbench.compare import figures
+from workbench.compare.settling import floor_of, settle
 from workbench.compare.spec import MAIN
 from workbench.output import duration
 
@@ -85,8 +86,9 @@ def _effects(verdict: Verdict, room: int) -> list[Content]:
     effects = verdict.get("effects", {}).get(verdict["metric"], ())
     bars = []
     for effect in effects:
-        certain = effect["low"] > 0 or effect["high"] < 0
-        bars.append(Bar(Content(line(effect["name"])), *_ends(effect), color=_color(effect, certain), certain=certain))
+        certain = bool(effect.get("measurable"))  # verdicts of before this field say nothing of it
+        color = _color(verdict, effect, certain)
+        bars.append(Bar(Content(line(effect["name"])), *_ends(effect), color=color, certain=certain))
     if not bars:
         return []
     return [_title("Effects", _unit_of_differences(verdict)), *forest(bars, room, _points(verdict), zero=True)]
@@ -98,18 +100,17 @@ def _differences(verdict: Verdict, room: int) -> list[Content]:
     for difference in map(_of_the_fuller, found):
         certain = bool(difference["measurable"])
         label = f"{line(difference['first'])} {figures.MINUS} {line(difference['second'])}"
-        bars.append(Bar(Content(label), *_ends(difference), color=_color(difference, certain), certain=certain))
+        color = _color(verdict, difference, certain)
+        bars.append(Bar(Content(label), *_ends(difference), color=color, certain=certain))
         if not certain:
-            needed = difference.get("needed")
-            settle = f"; about {needed:,} questions would settle it" if needed else ""
-            notes += indented(
-                muted(f"no measurable difference at n = {difference['n']:,}{settle}"), room, muted(f"○ {label}: ")
-            )
+            floor = difference.get("floor", floor_of(verdict.get("noise")))
+            told = settle(difference, difference["n"], floor, unit_of(verdict["metric"]))
+            notes += indented(muted(told), room, muted(f"○ {label}: "))
     if not bars:
         return []
     if noise := verdict.get("noise"):
         bars.append(Bar(muted(f"{line(noise['arm'])} again"), *_ends(noise), color="foreground-muted", certain=False))
-    title = _title("Differences", f"{_unit_of_differences(verdict)}; ● measurable, ○ inside the noise")
+    title = _title("Differences", _unit_of_differences(verdict))
     return [title, *forest(bars, room, _points(verdict), zero=True), *notes]
 
 
@@ -196,7 +197,7 @@ def _every_metric(verdict: Verdict, room: int) -> list[Content]:
         if any(value is not None for value in values):
             rows.append([f"abstention, {side}", *(said(value, "share", short=True) for value in values)])
     heads = [Column(""), *(Column(line(arm["arm"]), ">") for arm in arms)]
-    return [_title("Every metric", "means; times are medians"), *columns(heads, rows, room)] if rows else []
+    return [_title("Every metric", "shares are means, all else medians"), *columns(heads, rows, room)] if rows else []
 
 
 def _value(arm: Mapping[str, Any], metric: str) -> float | None:
@@ -226,9 +227,8 @@ def _costs(verdict: Verdict, room: int) -> list[Content]:
             facts += [f"{part[key]:,} {key}" for key in ("tokens", "documents", "chunks") if part.get(key)]
             lines += indented(Content(", ".join(facts)), room, muted(f"{noun:<8}"))
     if update := costs.get("update"):
-        seconds = (update.get("seconds_to_index") or 0) + (update.get("seconds_to_answer") or 0)
         came = "the answer changed" if update.get("answer_changed") else "the answer did not change"
-        text = f"{duration(seconds)} from a changed document to its answer ({came})"
+        text = f"{duration(update.get('seconds_to_answer'))} from a changed document to its answer ({came})"
         lines += indented(Content(text), room, muted("update  "))
     if machine := costs.get("machine"):
         parts = [machine.get("processor"), f"{machine['cores']} cores" if machine.get("cores") else None]
@@ -243,8 +243,10 @@ def _asked(verdict: Verdict, room: int) -> list[Content]:
     parts = [
         f"{verdict['asked']:,} questions of {source}",
         f"seed {spec.get('seed')}", f"k {spec.get('top_k')}", f"{spec.get('max_new_tokens')} tokens at most",
-        f"set {str(spec.get('asked_sha256'))[:12]}",
     ]  # fmt: skip
+    for name, key in (("sha256 of the set", "set_sha256"), ("of those asked", "asked_sha256")):
+        if spec.get(key):
+            parts.append(f"{name} {line(spec[key])[:12]}")
     return [_title("Asked"), *indented(muted(" · ".join(parts)), room)]
 
 
@@ -267,8 +269,8 @@ def _ends(value: Mapping[str, Any]) -> tuple[float, float, float]:
     return value["mean"], value["low"], value["high"]
 
 
-def _color(value: Mapping[str, Any], certain: bool) -> str:
-    return "foreground-muted" if not certain else "text-success" if value["mean"] > 0 else "text-error"
+def _color(verdict: Verdict, difference: Mapping[str, Any], certain: bool) -> str:
+    return direction(verdict["metric"], difference["mean"])[1] if certain else "foreground-muted"
 
 
 def _points(verdict: Verdict) -> Any:
@@ -277,4 +279,4 @@ def _points(verdict: Verdict) -> Any:
 
 def _unit_of_differences(verdict: Verdict) -> str:
     unit = unit_of(verdict["metric"])
-    return "in points" if unit == "share" else f"in {unit}"
+    return f"in {'points' if unit == 'share' else unit}; ● measurable, ○ inside the noise"

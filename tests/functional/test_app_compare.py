@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from screens.modals.open_file import OpenFile
 from screens.modals.versus import Versus
 from screens.widgets.answers_view import AnswersView
 from screens.widgets.lists import Table
+from screens.widgets.verdict_text import verdict_lines
 from workbench import files
 from workbench.compare import control as compare_control
 from workbench.compare.question import Question
@@ -52,6 +55,28 @@ def notices(pilot: Any) -> str:
     return " ".join(notice.message for notice in pilot.app._notifications)
 
 
+def underlined(pilot: Any) -> str:
+    """The words of the answers that are underlined."""
+    top = pilot.app.screen.query_one(AnswersView).region.y
+    found = [
+        segment.text
+        for line in list(pilot.app.screen._compositor.render_strips())[top:]
+        for segment in line
+        if segment.style and segment.style.underline
+    ]
+    return " ".join(found)
+
+
+@contextmanager
+def change_verdict(workspace: Workspace, id: int) -> Iterator[dict[str, Any]]:
+    """A stored verdict; what is done to it is stored."""
+    with CompareStore(workspace.database) as store:
+        verdict = store.comparison(id).verdict
+        assert verdict is not None
+        yield verdict
+        store.set_verdict(id, verdict)
+
+
 def write_job(workspace: Workspace, comparison: int, state: str, done: int, total: int) -> JobFolder:
     """The job of a comparison; a live one is this very process."""
     folder = workspace.jobs / f"20251009-085320-compare-{comparison}"
@@ -63,7 +88,9 @@ def write_job(workspace: Workspace, comparison: int, state: str, done: int, tota
     return job
 
 
-def set_state(job: JobFolder, state: str, done: int, total: int, error: str | None = None) -> None:
+def set_state(
+    job: JobFolder, state: str, done: int, total: int, error: str | None = None, result: dict[str, Any] | None = None
+) -> None:
     live = state in ("queued", "running")
     job.write_status(
         Status(
@@ -74,6 +101,7 @@ def set_state(job: JobFolder, state: str, done: int, total: int, error: str | No
             finished_at=None if live else 91.0,
             progress=Progress(done, total, "answers", "Answering", 65),
             error=error,
+            result=result,
         ),
         durable=False,
     )
@@ -140,9 +168,83 @@ async def test_the_verdict_tells_everything_to_its_end(workspace: Workspace, set
         for part in (
             "Differences", "hybrid − rag", "no measurable difference at n = 40", "Cautions", "tuning broke it",
             "What would help next", "Decision table", "Hallucination", "Every metric", "abstention, recall", "hit@4",
-            "6 min 52 s to train", "AMD EPYC", "seed 0",
+            "6 min 52 s to train", "2 s from a changed document", "AMD EPYC", "seed 0",
+            "shares are means, all else medians",
         ):  # fmt: skip
             assert part in seen, part
+
+
+async def test_an_effect_is_certain_only_where_the_verdict_says_so(workspace: Workspace, settle: Settle) -> None:
+    id = write_comparison(workspace, "handbook", 40)
+    marks = []
+    for measurable in (True, False, None):
+        with change_verdict(workspace, id) as verdict:
+            effect = verdict["effects"]["f1"][0]
+            effect.update(mean=0.3, low=0.2, high=0.4, measurable=measurable)
+            if measurable is None:
+                del effect["measurable"]  # a verdict of before
+        async with WorkbenchApp(workspace).run_test(size=(100, 150)) as pilot:
+            await pilot.press("6")
+            await settle(pilot)
+            effects = painted(pilot).partition("Effects")[2]
+            row = next(line for line in effects.splitlines() if "tuning" in line)
+            marks.append("●" if "●" in row else "○" if "○" in row else row)
+    assert marks == ["●", "○", "○"]
+
+
+async def test_no_number_of_questions_that_were_asked_already_would_settle_it(
+    workspace: Workspace, settle: Settle
+) -> None:
+    id = write_comparison(workspace, "handbook", 40)
+    notes = []
+    for needed in (39, 41):
+        with change_verdict(workspace, id) as verdict:
+            difference = verdict["differences"]["f1"][0]
+            difference.update(mean=0.1, low=-0.1, high=0.3, p_holm=0.2, needed=needed, measurable=False)
+        async with WorkbenchApp(workspace).run_test(size=(170, 150)) as pilot:
+            await pilot.press("6")
+            await settle(pilot)
+            label = f"○ {difference['second']} − {difference['first']}: "
+            notes.append(painted(pilot).partition(label)[2].split("  ")[0])
+    assert notes == [
+        "no measurable difference at n = 40; a few more questions may settle it",
+        "no measurable difference at n = 40; about 41 questions would settle it",
+    ]
+
+
+async def test_the_verdict_names_the_set_and_what_was_asked_of_it(workspace: Workspace, settle: Settle) -> None:
+    id = write_comparison(workspace, "handbook", 40)
+    with change_verdict(workspace, id) as verdict:
+        verdict["spec"].update(set_sha256="5e7" * 20, asked_sha256="a5ced" * 12)
+    async with WorkbenchApp(workspace).run_test(size=(170, 150)) as pilot:
+        await pilot.press("6")
+        await settle(pilot)
+        assert "sha256 of the set 5e75e75e75e7 · of those asked a5ceda5ceda5" in painted(pilot)
+
+
+@pytest.mark.parametrize(
+    ("metric", "color", "word"), [("f1", "text-success", "better"), ("seconds", "text-error", "worse"),
+                                  ("words", "primary", "more")]
+)  # fmt: skip
+async def test_more_is_not_always_better(
+    workspace: Workspace, settle: Settle, metric: str, color: str, word: str
+) -> None:
+    id = write_comparison(workspace, "handbook", 40)
+    above = {"mean": 0.5, "low": 0.2, "high": 0.8, "n": 40, "p": 0.001, "measurable": True}
+    with change_verdict(workspace, id) as verdict:
+        row = {**above, "first": "rag", "second": "base", "p_holm": 0.001, "needed": None}
+        verdict.update(metric=metric, differences={metric: [row]}, effects={}, noise=None)
+    result = {
+        "first": "before", "second": "after", "metric": metric, "n": 40, "cautions": [], "changed": [],
+        "arms": [{"arm": "rag", "first": 1.0, "second": 1.5, "difference": above}],
+    }  # fmt: skip
+    (drawn,) = (line for line in verdict_lines(verdict, 80) if "rag − base" in line.plain)
+    assert {span.style for span in drawn.spans if "●" in drawn.plain[span.start : span.end]} == {f"${color}"}
+    async with WorkbenchApp(workspace).run_test(size=(100, 40)) as pilot:
+        pilot.app.push_screen(Versus(result))
+        await settle(pilot)
+        row = next(line for line in painted(pilot).splitlines() if " rag " in line)
+        assert word in row
 
 
 async def test_questions_are_filtered_by_attribution_and_by_words(workspace: Workspace, settle: Settle) -> None:
@@ -153,16 +255,16 @@ async def test_questions_are_filtered_by_attribution_and_by_words(workspace: Wor
         await pilot.press("v")
         await settle(pilot)
         listed = rows(pilot, "#question-table")
-        assert [row[0].strip() for row in listed] == [str(n) for n in range(22)]
+        assert [row[0].strip() for row in listed] == [str(n) for n in range(1, 23)]
         assert listed[7][1:3] == ["✗ ✗ ✓ ✗", "tuning broke it"]
         await pilot.press("f")
         await settle(pilot)
-        knew = [str(n) for n in range(22) if CATEGORIES[n] == "weights_knew"]
+        knew = [str(n + 1) for n in range(22) if CATEGORIES[n] == "weights_knew"]
         assert [row[0].strip() for row in rows(pilot, "#question-table")] == knew
         assert "The base model alone is right" in painted(pilot)
         await pilot.press("f")
         await settle(pilot)
-        brought = [str(n) for n in range(22) if CATEGORIES[n] == "retrieval_brought"]
+        brought = [str(n + 1) for n in range(22) if CATEGORIES[n] == "retrieval_brought"]
         assert [row[0].strip() for row in rows(pilot, "#question-table")] == brought
         await pilot.press("slash", *"birth moth", "enter")
         await settle(pilot)
@@ -198,6 +300,56 @@ async def test_answers_stand_side_by_side_with_scores_and_sources(workspace: Wor
         await pilot.press("escape", "escape")
         await settle(pilot)
         assert pilot.app.screen.query_one("#comparison-table").has_focus
+
+
+async def test_what_differs_between_answers_is_marked(workspace: Workspace, settle: Settle) -> None:
+    write_comparison(workspace, "handbook", 11)
+    async with WorkbenchApp(workspace).run_test(size=(140, 30)) as pilot:
+        await open_answers(pilot, settle)
+        assert "marked (d): words of a reference · 1 of 11" in painted(pilot)
+        assert not underlined(pilot)
+        await pilot.press("d")
+        await settle(pilot)
+        assert "marked (d): what base does not say · 1 of 11" in painted(pilot)
+        assert underlined(pilot), "base, tuned and rag are wrong, each otherwise"
+        assert "handbook" not in underlined(pilot), "base and rag say it both, in the same place"
+        assert "weeks" not in underlined(pilot), "what the hybrid alone says is of the reference"
+        await pilot.press("l")
+        await settle(pilot)
+        assert "marked (d): what tuned does not say" in painted(pilot)
+        assert underlined(pilot).count("handbook") == 2, "of base and rag"
+        await pilot.press("j")
+        await settle(pilot)
+        assert "what tuned does not say · 2 of 11" in painted(pilot), "it stays from question to question"
+        await pilot.press("d", "question_mark")
+        await settle(pilot)
+        assert "Mark words of the reference, or what differs." in painted(pilot)
+        await pilot.press("escape")
+        await settle(pilot)
+        assert "words of a reference" in painted(pilot)
+        assert not underlined(pilot)
+
+
+async def test_a_question_has_one_number_everywhere(workspace: Workspace, settle: Settle) -> None:
+    write_comparison(workspace, "handbook", 11)
+    async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+        await pilot.press("6")
+        await settle(pilot)
+        await pilot.press("v", "f")
+        await settle(pilot)
+        (listed,) = rows(pilot, "#question-table")
+        number = listed[0].strip()
+        assert number != "1"
+        await pilot.press("enter")
+        await settle(pilot)
+        view = pilot.app.screen.query_one(AnswersView)
+        assert str(view.query_one("#question", Static).render()).startswith(f"{number} ")
+        await pilot.press("P", "ctrl+s")
+        await settle(pilot)
+        assert f"learns question {number}," in notices(pilot)
+    with PairStore(workspace.database) as store:
+        (pair,) = (store.get(id) for id in store.ids())
+    assert pair.source == f"comparison handbook question {number}"
 
 
 async def test_two_by_two_where_there_is_little_room(workspace: Workspace, settle: Settle) -> None:
@@ -308,7 +460,14 @@ async def test_the_form_tells_faults_and_starts(
         await settle(pilot)
         assert "'many' is not a whole number from 1" in painted(pilot)
         assert not asked
-        await pilot.press("ctrl+u", *"30", "enter")
+        await pilot.press("ctrl+u", *"30")
+        while str(form.focused.parent.id if form.focused and form.focused.parent else "") != "row-temperature":
+            await pilot.press("down")
+        await pilot.press(*"2.5", "enter")
+        await settle(pilot)
+        assert "temperature: '2.5' is not a number from 0 to 2" in painted(pilot)
+        assert not asked
+        await pilot.press("ctrl+u", *"0.7", "enter")
         await settle(pilot)
         assert "1 question is among the pairs [/red]" in " ".join(painted(pilot).split())
         assert pilot.app.screen is form
@@ -321,6 +480,7 @@ async def test_the_form_tells_faults_and_starts(
         assert "queued" in painted(pilot)
     assert asked[-1] == {
         "name": "tone", "run": "tone", "index": "handbook", "question_set": "own", "count": 30, "seed": 0,
+        "temperature": 0.7,
         "top_k": None, "max_new_tokens": None, "metric": "f1", "oracle": False, "again": None, "leave_out_known": True,
     }  # fmt: skip
 
@@ -344,6 +504,27 @@ async def test_questions_are_imported_from_a_file(workspace: Workspace, settle: 
         assert [question.text for question in store.questions("own")] == ["Open?", "Shut?"]
 
 
+async def test_a_question_set_is_deleted_from_the_palette(workspace: Workspace, settle: Settle) -> None:
+    with CompareStore(workspace.database) as store:
+        for name in ("kept", "old"):
+            store.add_questions(name, [Question(messages=({"role": "user", "content": "Open?"},), answers=("Aye",))])
+    async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+        await pilot.press("6")
+        await settle(pilot)
+        for answer in ("n", "y"):
+            await pilot.press("ctrl+p", *"question set")
+            await settle(pilot)
+            await pilot.press("enter")
+            await settle(pilot)
+            await pilot.press("down", "enter")
+            await settle(pilot)
+            assert "Delete the question set old?" in painted(pilot)
+            await pilot.press(answer)
+            await settle(pilot)
+            with CompareStore(workspace.database) as store:
+                assert [each.name for each in store.sets()] == (["kept", "old"] if answer == "n" else ["kept"])
+
+
 # Pairs
 
 
@@ -365,7 +546,7 @@ async def test_an_answer_becomes_a_pair_that_the_next_run_learns(workspace: Work
             dialog.query_one(Input).value = dataset
             await pilot.press("ctrl+s")
             await settle(pilot)
-        assert "The next run learns question 1" in notices(pilot)
+        assert "learns question 2" in notices(pilot)
         await pilot.press("P")
         await settle(pilot)
         await pilot.press("ctrl+r", "ctrl+s")
@@ -383,7 +564,29 @@ async def test_an_answer_becomes_a_pair_that_the_next_run_learns(workspace: Work
     assert pairs[0].messages == list(asked.messages)
     assert pairs[0].status == "accepted"
     assert pairs[0].tags == ("from-comparison",)
-    assert pairs[0].source == "comparison handbook question 1"
+    assert pairs[0].source == "comparison handbook question 2"
+
+
+async def test_an_edited_answer_is_not_thrown_away_unasked(workspace: Workspace, settle: Settle) -> None:
+    write_comparison(workspace, "handbook", 11)
+    async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+        await open_answers(pilot, settle)
+        for edited in (False, True):
+            await pilot.press("P")
+            await settle(pilot)
+            dialog = pilot.app.screen
+            assert isinstance(dialog, MakePair)
+            if edited:
+                await pilot.press("x")
+            await pilot.press("escape")
+            await settle(pilot)
+            assert isinstance(pilot.app.screen, Confirm) is edited
+        await pilot.press("n")
+        await settle(pilot)
+        assert pilot.app.screen is dialog
+        await pilot.press("escape", "y")
+        await settle(pilot)
+        assert pilot.app.screen.query_one(AnswersView).has_focus
 
 
 async def test_a_better_and_a_worse_answer_become_a_preference_pair(workspace: Workspace, settle: Settle) -> None:
@@ -447,6 +650,73 @@ async def test_two_comparisons_are_set_against_each_other(workspace: Workspace, 
         assert view.answers is not None
         assert view.answers.line.right["rag"] == 1.0
         assert pilot.app.screen.view == "answers"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("away", "back"), [("4", "6"), ("f1", "escape")], ids=["another screen", "a dialog"])
+async def test_a_versus_that_ends_while_something_is_in_front_is_kept(
+    workspace: Workspace, settle: Settle, monkeypatch: pytest.MonkeyPatch, away: str, back: str
+) -> None:
+    write_comparison(workspace, "before", 11)
+    id = write_comparison(workspace, "after", 11, seed=1)
+    started: list[JobFolder] = []
+
+    def fake_start(workspace: Workspace, name: str, versus: str | None = None) -> JobFolder:
+        assert (name, versus) == ("after", "before")
+        assert threading.current_thread() is not threading.main_thread(), "it reads the database"
+        started.append(write_job(workspace, id, "running", 0, 1))
+        return started[0]
+
+    monkeypatch.setattr(compare_control, "start_verdict", fake_start)
+    changed = {
+        "arm": "rag", "question": "Which?", "first_number": 2, "second_number": 3, "first": "a", "second": "b",
+        "first_score": 0.0, "second_score": 1.0,
+    }  # fmt: skip
+    result = {
+        "first": "before", "second": "after", "metric": "f1", "n": 11, "cautions": [], "arms": [], "changed": [changed],
+    }  # fmt: skip
+    async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+        await pilot.press("6")
+        await settle(pilot)
+        await pilot.press("c")
+        await settle(pilot)
+        await pilot.press("enter")
+        await settle(pilot)
+        await pilot.press(away)
+        await settle(pilot)
+        set_state(started[0], "done", 1, 1, result={"versus": result})
+        pilot.app.look_at_jobs()
+        await settle(pilot)
+        assert not isinstance(pilot.app.screen, Versus)
+        assert "before versus after is ready" in notices(pilot)
+        await pilot.press(back)
+        await settle(pilot)
+        assert isinstance(pilot.app.screen, Versus)
+        await pilot.press("enter")
+        await settle(pilot)
+        view = pilot.app.screen.query_one(AnswersView)
+        assert view.answers is not None
+        assert (view.answers.comparison.name, view.answers.line.number) == ("after", 3)
+
+
+async def test_the_verdict_is_made_again_off_the_event_loop(
+    workspace: Workspace, settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_comparison(workspace, "handbook", 11)
+    asked: list[str] = []
+
+    def fake_start(workspace: Workspace, name: str, versus: str | None = None) -> JobFolder:
+        assert threading.current_thread() is not threading.main_thread(), "it reads the database"
+        asked.append(name)
+        raise UserError("it is gone")
+
+    monkeypatch.setattr(compare_control, "start_verdict", fake_start)
+    async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+        await pilot.press("6")
+        await settle(pilot)
+        await pilot.press("u")
+        await settle(pilot)
+        assert asked == ["handbook"]
+        assert "it is gone" in notices(pilot)
 
 
 @pytest.mark.parametrize(("downs", "ending", "begins"), [(0, "md", "#"), (1, "html", "<!"), (2, "json", "{")])

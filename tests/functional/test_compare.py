@@ -15,7 +15,12 @@ from typing import Any
 import pytest
 from sample_index import DOCUMENTS
 
+from workbench.compare.answering import Answerer
+from workbench.compare.question import Question
+from workbench.compare.spec import Spec
 from workbench.compare.store import CompareStore
+from workbench.compare.usable import check_unchanged
+from workbench.errors import UserError
 from workbench.workspace import Workspace, init
 
 Command = Callable[..., Any]
@@ -55,7 +60,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Works
         numbers = write_rows(workspace.root / "numbers.jsonl", rows)
         (workspace.configs / "quick.yaml").write_text(
             f"dataset: numbers\nmodel_name_or_path: {tiny_base}\nlearning_rate: 0.01\nmax_steps: 4\n"
-            "per_device_train_batch_size: 4\neval_steps: 4\nnum_threads: 1\ntest_size: 0.2\n"
+            "per_device_train_batch_size: 4\neval_steps: 4\nnum_threads: 1\ntest_size: 0.2\nsystem_prompt: ''\n"
             "context: {index: notes, k: 2, without: 0.2, refusal: Not told.}\nsamples: {count: 0}\n"
         )
         asked = write_rows(workspace.root / "questions.jsonl", ASKED)
@@ -113,6 +118,10 @@ def test_every_arm_answers_every_question_once_and_the_verdict_says_what_it_is_w
         assert each.scores["seconds"] is not None
         assert each.scores["seconds"] > 0
         assert each.figures.get("error") is None
+    tokens = {(each.number, each.arm): each.scores["prompt_tokens"] for each in answers}
+    for number in range(5):
+        assert tokens[number, "base"] == tokens[number, "tuned"], "every arm is told the same"
+        assert tokens[number, "rag"] == tokens[number, "hybrid"]
     ferry = next(number for number, question in enumerate(questions) if "ferry" in question.text)
     assert rankings[ferry].rank == 1
     assert rankings[ferry].hits[0]["document"] == "ferry.md"
@@ -155,11 +164,8 @@ def test_the_eval_split_is_asked_and_nothing_that_was_trained_on(compared: Works
     frozen = [json.loads(line) for line in (workspace.run("quick") / "pairs.jsonl").read_text().splitlines()]
     held_out = {pair["messages"][-1]["content"] for pair in frozen if pair["evaluated"]}
     options = ("--run", "quick", "--max-tokens", 4, "-n", 2)
-    # Forty sums differ in a number only: for words they are nearly the same.
-    refused = run_command(workspace.root, "compare", "start", *options)
-    if refused.returncode:
-        assert "--leave-out-known" in refused.stderr
-        return
+    done = run_command(workspace.root, "compare", "start", *options, "-f")
+    assert done.returncode == 0, done.stderr
     with CompareStore(workspace.database) as store:
         newest = store.comparisons()[0]
         assert {question.text for question in store.asked(newest.id)} <= held_out
@@ -274,3 +280,62 @@ def test_answers_are_listed_with_their_attribution(compared: Workspace) -> None:
     painter = next(row for row in rows if "paints" in row["messages"][-1]["content"])
     assert painter["category"] in ("should_have_abstained", "abstained_rightly")
     assert set(painter["arms"]) == {"base", "tuned", "rag", "hybrid"}
+
+
+def test_another_arm_may_not_have_learned_the_questions_either(compared: Workspace, tmp_path: Path) -> None:
+    workspace = copy_of(compared, tmp_path)
+    frozen = [json.loads(line) for line in (workspace.run("quick") / "pairs.jsonl").read_text().splitlines()]
+    trained = next(pair["messages"][-1]["content"] for pair in frozen if not pair["evaluated"])
+    leaked = write_rows(workspace.root / "leaked.jsonl", [{"question": trained, "answers": ["3"]}])
+    assert run_command(workspace.root, "compare", "questions", "import", leaked, "--set", "leaked").returncode == 0
+    with CompareStore(workspace.database) as store:
+        tuned = store.comparison("first").spec["arms"][1]["hybrid"]
+    options = ("--index", "notes", "-q", "leaked", "--arm", f"mine={tuned}")
+    refused = run_command(workspace.root, "compare", "start", *options)
+    assert refused.returncode == 1
+    assert trained in refused.stderr
+
+
+def test_a_comparison_goes_on_with_what_it_began_with_or_not_at_all(compared: Workspace, tmp_path: Path) -> None:
+    workspace = copy_of(compared, tmp_path)
+    with CompareStore(workspace.database) as store:
+        spec = Spec.from_dict(store.comparison("first").spec)
+    check_unchanged(workspace, spec)
+    (workspace.root / "documents").mkdir(exist_ok=True)
+    (workspace.root / "documents" / "new.md").write_text("# New\n\nThe ferry leaves at noon.\n")
+    update = run_command(workspace.root, "index", "build", "notes", workspace.root / "documents", "--follow")
+    assert update.returncode == 0, update.stderr
+    with pytest.raises(UserError, match="the index was built or updated since this comparison began"):
+        check_unchanged(workspace, spec)
+
+
+def test_what_keeps_one_question_from_an_answer_is_kept_and_what_may_pass_is_not(
+    compared: Workspace, tmp_path: Path
+) -> None:
+    workspace = copy_of(compared, tmp_path)
+    with CompareStore(workspace.database) as store:
+        spec = Spec.from_dict(store.comparison("first").spec)
+    answerer = Answerer(workspace, spec)
+    tuned = spec.arms[1]
+    endless = Question(messages=({"role": "user", "content": "ferry " * 5000},), answers=("8:05",))
+    kept = answerer.ask(0, endless, tuned)
+    assert kept is not None
+    assert "has room for" in kept.figures["error"]
+    assert kept.scores == {}
+    shutil.rmtree(workspace.run("quick") / "adapter")
+    with pytest.raises(UserError, match="quick"):
+        answerer.ask(1, Question(messages=({"role": "user", "content": "When does it leave?"},)), tuned)
+
+
+def test_a_follow_up_is_ranked_by_what_the_arms_searched_for(compared: Workspace) -> None:
+    with CompareStore(compared.database) as store:
+        spec = Spec.from_dict(store.comparison("first").spec)
+    answerer = Answerer(compared, spec)
+    turns = ("When does the ferry leave?", "At 8:05.", "And do dogs travel on it on a lead?")
+    roles = ("user", "assistant", "user")
+    messages = tuple({"role": role, "content": text} for role, text in zip(roles, turns, strict=True))
+    question = Question(messages=messages, document="ferry.md")
+    answer = answerer.ask(0, question, spec.arms[2])
+    assert answer is not None
+    assert answer.citations
+    assert [hit.document for hit in answerer.hits(question)[:2]] == [each["document"] for each in answer.citations]

@@ -30,6 +30,7 @@ KEYS = {
     "differences": ["enter", "ctrl+d"],
     "questions": ["v", "f", "f"],
     "answers": ["v", "v", "j", "l", "l"],
+    "differing": ["v", "v", "d", "l", "l"],
     "new": ["n"],
     "pair": ["v", "v", "P"],
     "preference": ["v", "v", "b", "h", "w"],

@@ -119,6 +119,42 @@ def test_a_format_that_cannot_be_held_is_refused_beforehand() -> None:
     check(r"\d+", PERSON)
 
 
+TREE = {"$ref": "#/$defs/tree", "$defs": {"tree": {"items": {"$ref": "#/$defs/tree"}}}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#/nowhere"},
+        {"properties": {"deep": {"items": {"$ref": "#/nowhere"}}}},
+        {"$defs": {"unused": {"$ref": "https://example.com/schema"}}},
+        {"properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"$ref": "#/$defs/b"}}},
+        {"$ref": "#/allOf/x", "allOf": [{}]},
+        {"$ref": "#/x", "x": 7},
+        {"$ref": "#/x", "x": {"type": "strin"}},
+        {"$ref": "http://["},
+        {"$schema": "http://json-schema.org/draft-04/schema#", "definitions": {"a": {"$ref": "#/definitions/b"}}},
+    ],
+)
+def test_a_schema_that_cannot_be_followed_is_refused_beforehand(schema: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="cannot be followed"):
+        check(schema=schema)
+
+
+def test_what_is_no_reference_or_can_be_followed_is_not_refused() -> None:
+    for schema in (TREE, {"const": {"$ref": "#/nowhere"}}, {"properties": {"$ref": {"type": "string"}}}, {}):
+        check(schema=schema)
+
+
+def test_patterns_that_would_be_matched_without_a_time_limit_are_refused() -> None:
+    schema = {"allOf": [{"patternProperties": {"^(a|aa)+$": True}}], "unevaluatedProperties": False}
+    for refuse in (lambda: check(schema=schema), lambda: holds(json.dumps({"a" * 5_000 + "!": 1}), schema=schema)):
+        with pytest.raises(UserError, match="unevaluatedProperties as well as patternProperties"):
+            refuse()
+    check(schema={"properties": {"a": True}, "unevaluatedProperties": False})
+    assert not holds('{"b": 1}', schema={"properties": {"a": True}, "unevaluatedProperties": False})
+
+
 def test_nothing_is_fetched_for_a_schema(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a socket was opened")
@@ -127,4 +163,4 @@ def test_nothing_is_fetched_for_a_schema(monkeypatch: pytest.MonkeyPatch) -> Non
     for reference in ("http://127.0.0.1:9/schema.json", "file:///etc/passwd", "#/$defs/absent", "#"):
         with pytest.raises(UserError, match="cannot be followed"):
             holds("{}", schema={"$ref": reference})
-    assert holds("[[], []]", schema={"$ref": "#/$defs/tree", "$defs": {"tree": {"items": {"$ref": "#/$defs/tree"}}}})
+    assert holds("[[], []]", schema=TREE)

@@ -134,7 +134,7 @@ def test_rows_become_questions(workspace: Workspace, row: dict[str, Any], expect
         ({"question": "Hi", "answerable": "maybe"}, "answerable is 'maybe', neither true nor false"),
         ({"question": "Hi", "context": "\0"}, "context has a NUL character at character 1"),
         ({"question": "Hi", "pattern": "("},
-         "pattern is no regular expression: missing ), unterminated subpattern at position 0"),
+         "pattern: it is not a regular expression (missing ), unterminated subpattern at position 0)"),
         ({"question": "Hi", "schema": "{"}, "schema is not JSON"),
         ({"question": "Hi", "schema": True}, "schema is not an object"),
         ({"question": "Hi", "schema": {"const": float("nan")}}, "schema holds something that JSON does not know"),
@@ -156,17 +156,21 @@ def test_bad_rows_are_named_and_skipped(workspace: Workspace, row: dict[str, Any
 
 
 def test_schemas_are_checked(workspace: Workspace) -> None:
-    pytest.importorskip("jsonschema")
     rows = [
         {"question": "1", "schema": {"type": "object", "properties": {"a": {"type": "integer"}}}},
         {"question": "2", "schema": {"type": "objekt"}},
         {"question": "3", "schema": {"$schema": [], "type": "object"}},
         {"question": "4", "schema": {"$ref": "https://example.com/never-fetched"}},
+        {"question": "5", "schema": {"properties": {"a": {"$ref": "#/nowhere"}}}},
+        {"question": "6", "schema": {"patternProperties": {"a": True}, "unevaluatedProperties": False}},
+        {"question": "7", "schema": {"properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"type": "null"}}}},
     ]
     result, questions = bring(workspace, "rows.jsonl", lines(*rows))
-    assert [line for line, _ in reasons(result)] == [2, 3]
-    assert "schema is no JSON schema: 'objekt' is not valid" in result.faults[0].reason
-    assert [question.text for question in questions] == ["1", "4"]
+    assert [line for line, _ in reasons(result)] == [2, 3, 4, 5, 6]
+    assert "schema: it is not a JSON schema: 'objekt' is not valid" in result.faults[0].reason
+    assert all("the JSON schema cannot be followed" in result.faults[at].reason for at in (2, 3))
+    assert "unevaluatedProperties" in result.faults[4].reason
+    assert [question.text for question in questions] == ["1", "7"]
 
 
 def test_csv(workspace: Workspace) -> None:

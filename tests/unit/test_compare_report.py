@@ -21,7 +21,7 @@ from workbench.compare.report import plots, svg
 from workbench.compare.report.html import html
 from workbench.compare.report.markdown import escape, markdown, versus_markdown
 from workbench.compare.report.svg import Mark
-from workbench.compare.report.tables import differences, two_by_two
+from workbench.compare.report.tables import differences, effects, two_by_two
 from workbench.compare.spec import MAIN, Arm, Spec
 from workbench.compare.store import Answered, CompareStore, Ranking
 from workbench.workspace import Workspace
@@ -59,7 +59,7 @@ def a_verdict(arms: tuple[str, ...] = MAIN, text: str = "plain") -> dict[str, An
         }
         for first, second in pairs
     ]  # fmt: skip
-    effect = {"p": 0.2222, "needed": 1234}
+    effect = {"p": 0.2222, "needed": 1234, "floor": 0.0, "measurable": False}
     effects = [{"name": name, **estimate(mean), **effect} for name, mean in
                (("tuning", 0.313), ("retrieval", -0.0114), ("interaction", 0.26095))]  # fmt: skip
     return {
@@ -244,7 +244,7 @@ def test_the_markdown_shows_the_verdicts_figures() -> None:
     assert square[4][1:] == [
         "+18.3 (+14.3 to +22.3)", "+44.4 (+40.4 to +48.4)", "interaction +26.1 (+22.1 to +30.1)",
     ]  # fmt: skip
-    assert ["retrieval", f"{MINUS}1.1 ({MINUS}5.1 to +2.9)", "0.222", "1,234"] in tables[1]
+    assert ["retrieval", f"{MINUS}1.1 ({MINUS}5.1 to +2.9)", "0.222", "no", "1,234"] in tables[1]
     pair = [
         f"hybrid {MINUS} rag",
         "+44.4 (+40.4 to +48.4)",
@@ -440,8 +440,30 @@ def test_what_is_measurable_is_filled() -> None:
     verdict = a_verdict()
     assert plots.differences(verdict)[0].count('class="hollow"') == 6  # type: ignore[index]
     for each in verdict["effects"]["f1"]:
-        each["p"] = 0.01
-    assert plots.differences(verdict)[0].count('class="hollow"') == 4  # type: ignore[index]
+        each["p"] = 0.01  # and the interval of two excludes 0: the verdict decides, as it knows the noise floor
+    assert plots.differences(verdict)[0].count('class="hollow"') == 6  # type: ignore[index]
+    verdict["effects"]["f1"][0]["measurable"] = True
+    assert plots.differences(verdict)[0].count('class="hollow"') == 5  # type: ignore[index]
+
+
+def test_no_more_questions_are_asked_for_than_were_asked() -> None:
+    verdict = a_verdict()
+    pair, effect = verdict["differences"]["f1"][0], verdict["effects"]["f1"][0]
+    for row, table in ((pair, differences), (effect, effects)):
+        cells = []
+        for values in (
+            {"measurable": False, "needed": 60}, {"measurable": False, "needed": 61},
+            {"measurable": True, "needed": 44}, {"measurable": False, "needed": 44, "floor": 0.9},
+            {"measurable": False, "needed": None},
+        ):  # fmt: skip
+            row.update(values)
+            made = table(verdict, "f1")
+            assert made is not None
+            first = made.rows[0]
+            cells.append((first[made.columns.index("measurable")], first[made.columns.index("questions needed")]))
+        assert cells == [("no", "a few more"), ("no", "61"), ("yes", "44"), ("no", "-"), ("no", "-")]
+    del effect["measurable"]  # a verdict of before effects told it
+    assert effects(verdict, "f1").rows[0][3] == "-"  # type: ignore[union-attr]
 
 
 def test_two_comparisons_against_each_other() -> None:

@@ -18,8 +18,10 @@ from scipy.special import ndtr
 
 from workbench import files
 from workbench.compare import resampling, statistics
+from workbench.compare.recommend import Outcome, Recommendation, recommend
 from workbench.compare.spec import MAIN
-from workbench.compare.statistics import Difference, Estimate, differences, effects, estimate, noise, winner
+from workbench.compare.statistics import Difference, Estimate, differences, effects, estimate, noise
+from workbench.compare.verdict import difference_row
 
 DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
 """Crossed less self-fertilised maize, 1/8 inch; Fisher, The Design of Experiments (1935), chapter 3."""
@@ -183,17 +185,6 @@ def test_the_interaction_is_found_where_only_both_together_help() -> None:
     assert found["interaction"].needed is not None
 
 
-def test_a_winner_is_above_every_other_arm() -> None:
-    clear = {"base": [0.0] * 40, "tuned": [0.0] * 40, "rag": [1.0] * 15 + [0.0] * 25, "hybrid": [1.0] * 40}
-    assert winner(clear, differences(clear)) == "hybrid"
-    turned = dict(reversed(clear.items()))
-    assert winner(turned, differences(turned)) == "hybrid"
-    shared = {**clear, "rag": [1.0] * 38 + [0.0] * 2}
-    assert winner(shared, differences(shared)) is None
-    assert winner({"hybrid": [1.0] * 40}, []) is None
-    assert winner({}, []) is None
-
-
 def test_measurable_needs_the_test_and_the_interval() -> None:
     def difference(low: float, high: float, p: float) -> Difference:
         return Difference("a", "b", Estimate((low + high) / 2, low, high, 60), p, p, "permutation", 9, 2, 49, None)
@@ -330,31 +321,44 @@ def compare(scores: np.ndarray, kind: str, arms: Sequence[str] = MAIN) -> list[l
     return made
 
 
-def winners(scores: np.ndarray, kind: str) -> list[str | None]:
-    return [winner(dict.fromkeys(MAIN, ()), found) for found in compare(scores, kind)]
+def concluded(scores: np.ndarray, kind: str) -> tuple[list[Recommendation], list[bool]]:
+    """What the product says of each comparison, by `verdict`'s rows and `recommend`, and whether any of its
+    differences is measurable."""
+    found, measurable = [], []
+    for values, pairs in zip(scores.mean(axis=2), compare(scores, kind), strict=True):
+        rows = [difference_row(each, 0.0) for each in pairs]
+        n = scores.shape[2]
+        means: dict[str, float] = dict(zip(MAIN, values.tolist(), strict=True))
+        found.append(recommend(Outcome("token F1", "share", True, means, n, n, rows)))
+        measurable.append(any(row["measurable"] for row in rows))
+    return found, measurable
 
 
 @pytest.mark.parametrize(("kind", "ability"), [("f1", 0.0), ("binary", 0.0), ("binary", -1.2)])
-def test_without_a_difference_a_winner_is_named_in_at_most_5_percent(kind: str, ability: float) -> None:
+def test_without_a_difference_nobody_wins_and_nothing_is_paid_for_in_95_percent(kind: str, ability: float) -> None:
     scores = draw(1000, 60, [ability] * 4, kind, 31)
     assert scores.std() > 0
-    found = compare(scores, kind)
-    named = [winner(dict.fromkeys(MAIN, ()), each) for each in found]
-    assert np.mean([name is not None for name in named]) <= 0.05
-    assert np.mean([any(each.measurable() for each in pairs) for pairs in found]) <= 0.05, "any pair at all"
+    found, measurable = concluded(scores, kind)
+    assert np.mean([each.winner is not None for each in found]) <= 0.05
+    assert np.mean([each.recommended != "base" for each in found]) <= 0.05, "more than the simplest arm"
+    assert all(each.recommended is not None for each in found)
+    assert np.mean(measurable) <= 0.05, "any pair at all"
 
 
 @pytest.mark.parametrize("kind", ["f1", "binary"])
 def test_two_arms_that_share_the_top_are_told_apart_in_about_5_percent(kind: str) -> None:
     """The hardest case: only one pair is without a difference, so Holm's last step is all that guards it."""
-    named = winners(draw(1000, 60, (-1.5, -1.2, 0.8, 0.8), kind, 32), kind)
-    assert np.mean([name is not None for name in named]) <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 1000)
+    found, _ = concluded(draw(1000, 60, (-1.5, -1.2, 0.8, 0.8), kind, 32), kind)
+    most = 0.05 + 2 * math.sqrt(0.05 * 0.95 / 1000)
+    assert np.mean([each.winner is not None for each in found]) <= most
+    assert np.mean([each.recommended != "rag" for each in found]) <= most, "the fuller of the two"
 
 
 def test_a_true_winner_is_found() -> None:
-    named = winners(draw(300, 60, (-1.0, -0.6, -0.4, 0.8), "f1", 33), "f1")
-    assert np.mean([name == "hybrid" for name in named]) > 0.95
-    assert set(named) <= {"hybrid", None}
+    found, _ = concluded(draw(300, 60, (-1.0, -0.6, -0.4, 0.8), "f1", 33), "f1")
+    assert np.mean([each.winner == "hybrid" for each in found]) > 0.95
+    assert {each.winner for each in found} <= {"hybrid", None}
+    assert {each.recommended for each in found} == {"hybrid"}
 
 
 @pytest.mark.parametrize("n", [60, 200])

@@ -13,10 +13,13 @@ import pytest
 from sample_comparison import CATEGORIES, write_comparison
 
 from workbench.compare import attribution, decision, verdict, versus
+from workbench.compare.advice import advise
 from workbench.compare.evidence import Evidence
 from workbench.compare.question import Question
-from workbench.compare.recommend import SIMPLER, Outcome, recommend
+from workbench.compare.recommend import Outcome, recommend
+from workbench.compare.settling import questions_needed, settle
 from workbench.compare.spec import MAIN, Arm, Spec
+from workbench.compare.statistics import Effect, Estimate
 from workbench.compare.store import Answered, CompareStore, Comparison, Ranking
 from workbench.errors import UserError
 from workbench.workspace import Workspace
@@ -46,9 +49,12 @@ def compared(
     costs: dict[str, Any] | None = None,
     **spec: Any,
 ) -> Given:
-    """A comparison whose arms have these token F1s; right from a half on. None: not answered."""
+    """A comparison whose arms have these token F1s; right from a half on. None: not answered. Arms with retrieval were
+    given the first passages of the rankings, the right ones being of the question's document."""
     count = max(map(len, f1.values()))
-    asked = list(questions or (question(number) for number in range(count)))
+    given = rankings or [Ranking((1,), ({"document": "x.md", "place": "", "similarity": 0.5},) * 20)] * count
+    unknown = [{"document": ""} if ranking.right is None else {} for ranking in given]
+    asked = list(questions or (question(number, **unknown[number]) for number in range(count)))
     arms = tuple(
         Arm(name=arm, hybrid=HYBRIDS.get(arm, HYBRIDS["hybrid"]), oracle=arm == "oracle", repeats=repeats)
         if arm == "again"
@@ -64,13 +70,21 @@ def compared(
             scores |= {"abstained": 0.0, "seconds": 1.0, "prompt_tokens": 400.0 if arm in ("rag", "hybrid") else 40.0}
             more = dict((extra or {}).get((number, arm), {}))
             figures = {"not_in_library": more.pop("not_in_library", False)}
-            answers.append(Answered(number, arm, f"{arm} {value}", (), figures, scores | more))
+            shown = cited(asked[number], given[number], spec.get("top_k", 4)) if arm in ("rag", "hybrid") else ()
+            shown = () if figures["not_in_library"] else shown
+            answers.append(Answered(number, arm, f"{arm} {value}", shown, figures, scores | more))
     made = Spec(arms=arms, run="tone", index="handbook", **spec)
     stored = json.loads(json.dumps(made.as_dict()))
     comparison = Comparison(1, "made", 0.0, stored, len(asked), len(answers), costs or {}, None)
-    given = rankings or [Ranking((1,), ({"document": "x.md", "place": "", "similarity": 0.5},) * 20)] * count
     indexed = "rag" in f1 or "hybrid" in f1
     return comparison, asked, answers, dict(enumerate(given)) if indexed else {}
+
+
+def cited(question: Question, ranking: Ranking, k: int) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {"number": rank, "document": question.document if rank in (ranking.right or ()) else "x.md", "text": "Told."}
+        for rank in range(1, k + 1)
+    )
 
 
 def concluded(f1: Mapping[str, Sequence[float | None]], **values: Any) -> dict[str, Any]:
@@ -134,11 +148,23 @@ def test_an_unanswerable_question_goes_by_the_fullest_arm(abstained: float, expe
 
 def test_a_passage_that_was_withheld_or_cut_was_not_there() -> None:
     withheld = {(0, arm): {"not_in_library": True} for arm in ("rag", "hybrid")}
-    comparison, asked, answers, rankings = compared({arm: [0.0, 0.0] for arm in MAIN}, extra=withheld)
-    rankings[1] = Ranking((3,))
-    cut = [replace(each, citations=({"number": 1},)) if each.number == 1 else each for each in answers]
+    third = [Ranking((1,)), Ranking((3,))]
+    comparison, asked, answers, rankings = compared({arm: [0.0, 0.0] for arm in MAIN}, rankings=third, extra=withheld)
+    cut = [replace(each, citations=each.citations[:2]) if each.number == 1 else each for each in answers]
     assert attribution.attribute(comparison, asked, answers, rankings) == {0: "retrieval_missed", 1: "not_used"}
     assert attribution.attribute(comparison, asked, cut, rankings) == {0: "retrieval_missed", 1: "retrieval_missed"}
+
+
+def test_what_the_model_was_given_decides_and_not_the_ranking() -> None:
+    """Of another ranking than the one that the passages come from, as where other words were searched for."""
+    comparison, asked, answers, _ = compared({arm: [0.0, 0.0] for arm in MAIN}, rankings=[Ranking((2,)), Ranking(())])
+    other = {0: Ranking(()), 1: Ranking((1,))}
+    found = attribution.attribute(comparison, asked, answers, other)
+    assert found == {0: "not_used", 1: "retrieval_missed"}
+    assert attribution.attribute(comparison, asked, answers, {}) == found
+    evidence = Evidence.of(comparison, asked, answers, other)
+    assert [evidence.was_shown(number) for number in range(2)] == [True, False]
+    assert not any("retriev" in row["advice"] or "k =" in row["advice"] for row in advise(evidence, {1: found[1]}))
 
 
 def test_a_question_without_a_reference_or_not_answered_by_all_has_no_category() -> None:
@@ -313,6 +339,45 @@ def test_a_difference_below_the_noise_floor_is_none() -> None:
     assert "as the same arm asked twice may differ by " in loud["recommendation"]
 
 
+def test_an_effect_is_measurable_as_a_difference_is() -> None:
+    n = 60
+    f1 = {"base": about(0.1, n, 1), "tuned": about(0.2, n, 2), "rag": about(0.35, n, 3), "hybrid": about(0.8, n, 4)}
+    rows = {row["name"]: row for row in concluded(f1)["effects"]["f1"]}
+    assert {name: (row["measurable"], row["floor"]) for name, row in rows.items()} == dict.fromkeys(rows, (True, 0))
+    same = {arm: f1["rag"][7 * at :] + f1["rag"][: 7 * at] for at, arm in enumerate(MAIN)}
+    assert [row["measurable"] for row in concluded(same)["effects"]["f1"]] == [False] * 3
+    noisy = {**f1, "again": [1 - value for value in f1["hybrid"]]}  # asked again, the hybrid says the contrary
+    made = concluded(noisy, repeats="hybrid")
+    floor = max(abs(made["noise"]["low"]), abs(made["noise"]["high"]))
+    assert floor > max(abs(row["mean"]) for row in rows.values())
+    assert [(row["measurable"], row["floor"]) for row in made["effects"]["f1"]] == [
+        (False, floor), (False, floor), (False, 2 * floor),
+    ]  # fmt: skip
+    one = concluded({arm: f1[arm] for arm in ("base", "rag")})["effects"]["f1"][0]
+    assert (one["name"], one["measurable"], one["floor"]) == ("retrieval", True, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "floor", "expected"),
+    [
+        ("tuning", {}, 0.0, True),
+        ("tuning", {"p": 0.05}, 0.0, False),
+        ("tuning", {"low": -0.01}, 0.0, False),
+        ("tuning", {"low": 0.0}, 0.0, False),
+        ("tuning", {"mean": -0.1, "low": -0.2, "high": -0.05}, 0.09, True),
+        ("tuning", {}, 0.1, False),
+        ("tuning", {}, 0.06, True),
+        ("interaction", {}, 0.06, False),  # twice the floor of one difference
+        ("interaction", {}, 0.04, True),
+    ],
+)
+def test_what_makes_an_effect_measurable(name: str, values: dict[str, float], floor: float, expected: bool) -> None:
+    given = {"mean": 0.1, "low": 0.05, "high": 0.2, "p": 0.01} | values
+    p = given.pop("p")
+    effect = Effect(name, Estimate(**given, n=60), p, 240)
+    assert verdict.effect_row(effect, floor)["measurable"] is expected
+
+
 def test_what_lies_between_is_not_taken_for_what_was_shown_to_help() -> None:
     """The hybrid is measurably above the base, retrieval alone can be told from neither."""
     rows = [
@@ -334,6 +399,49 @@ def test_less_is_better_of_seconds_and_nothing_of_words() -> None:
     words = replace(outcome({"base": 4, "rag": 9}, seconds), title="length", unit="words", higher_is_better=None)
     assert recommend(words).recommended is None
     assert "neither more nor less is better" in recommend(words).sentence
+
+
+@pytest.mark.parametrize(
+    ("values", "floor", "sentence", "cell"),
+    [
+        ({}, 0.0, "; about 240 questions would settle it", "240"),
+        ({"needed": 61}, 0.0, "; about 61 questions would settle it", "61"),
+        ({"needed": 60}, 0.0, "; a few more questions may settle it", "a few more"),
+        ({"needed": 9}, 0.0, "; a few more questions may settle it", "a few more"),
+        ({"needed": 9}, 0.08, ", as the same arm asked twice may differ by 8 points", "-"),
+        ({}, 0.08, "; about 240 questions would settle it", "240"),  # more of them would lower the floor, too
+        ({"p_holm": 0.01, "low": 0.02}, 0.08, ", as the same arm asked twice may differ by 8 points", "-"),
+        ({"low": 0.02}, 0.0, " (adjusted p 0.400); about 240 questions would settle it", "240"),
+        ({"needed": None}, 0.0, ", and more questions would not settle it", "-"),
+        ({"needed": 12_000}, 0.0, "; more than 10,000 questions would be needed to settle it", "> 10,000"),
+    ],
+)
+def test_what_would_settle_it(values: dict[str, Any], floor: float, sentence: str, cell: str) -> None:
+    row = pair("tuned", "base", 0.06, False) | values
+    assert settle(row, 60, floor) == f"no measurable difference at n = 60{sentence}"
+    assert questions_needed(row, 60, floor) == cell
+    assert settle({**row, "mean": -row["mean"], "low": -row["high"], "high": -row["low"]}, 60, floor).endswith(sentence)
+
+
+def test_what_would_settle_an_effect_and_what_differs_nowhere() -> None:
+    effect = {"name": "tuning", "mean": 0.06, "low": 0.01, "high": 0.1, "n": 60, "p": 0.06, "needed": 55}
+    told = "no measurable difference at n = 60 (p 0.060); a few more questions may settle it"
+    assert settle(effect, 60) == told
+    assert questions_needed({**effect, "measurable": True}, 60) == "55"
+    same = {**pair("tuned", "base", 0.0, False), "wins": 0, "losses": 0, "needed": None}
+    assert settle(same, 60) == "no difference on any of the 60 questions"
+
+
+def test_no_sentence_names_questions_that_were_asked_already() -> None:
+    rows = [{**pair("hybrid", "base", 0.06, False), "needed": 48, "p_holm": 0.06}]
+    made = recommend(outcome({"base": 0.3, "hybrid": 0.36}, rows))
+    assert made.sentence.endswith("no measurable difference at n = 60; a few more questions may settle it.")
+
+
+def test_a_difference_of_thousands_has_its_sentence() -> None:
+    rows = [pair("rag", "base", 1234.0, False)]
+    given = replace(outcome({"base": 40.0, "rag": 1274.0}, rows), title="prompt tokens", unit="tokens")
+    assert "retrieval alone is 1,234.0 tokens above it" in recommend(replace(given, higher_is_better=False)).sentence
 
 
 def pair(first: str, second: str, mean: float, measurable: bool, unit: float = 0.1) -> dict[str, Any]:
@@ -374,31 +482,6 @@ def test_nobody_is_crowned_inside_the_noise_whatever_is_measurable() -> None:
             assert made.winner or all(row["wins"] == row["losses"] for row in rows) or not others
 
 
-def test_the_winner_is_the_one_of_the_statistics() -> None:
-    from workbench.compare import statistics
-
-    for seed in range(12):
-        dice = random.Random(seed)
-        scores = {arm: about(dice.choice((0.3, 0.4, 0.6)), 40, 10 * seed + at) for at, arm in enumerate(MAIN)}
-        made = concluded(scores)
-        assert made["winner"] == statistics.winner(scores, statistics.differences(scores))
-
-
-def test_arms_without_a_difference_have_a_winner_in_at_most_five_of_a_hundred() -> None:
-    from workbench.compare import statistics
-
-    crowned = moved = 0
-    for seed in range(100):
-        dice = random.Random(seed)
-        scores = {arm: [dice.gauss(0.5, 0.2) for _ in range(40)] for arm in SIMPLER}
-        rows = [verdict._difference(each, 0.0) for each in statistics.differences(scores)]
-        made = recommend(outcome({arm: sum(each) / 40 for arm, each in scores.items()}, rows, 40))
-        crowned += made.winner is not None
-        moved += made.recommended != "base"
-    assert crowned <= 5
-    assert moved <= 8  # any arm above the base; Holm holds it to 5 % in the long run
-
-
 # What is measured on what
 
 
@@ -437,10 +520,35 @@ def test_a_metric_of_some_arms_only_compares_these() -> None:
     made = concluded({arm: [1.0] * 40 for arm in MAIN}, extra=support, metric="support")
     assert (made["recommended"], made["winner"], made["n"]) == ("hybrid", "hybrid", 40)
     assert "Support says nothing of base and tuned, so they are not compared." in made["cautions"]
+    alone = concluded({"base": [1.0] * 40, "rag": [1.0] * 40}, extra=support, metric="support")
+    assert (alone["recommended"], alone["differences"].get("support")) == (None, None)
+    assert alone["recommendation"] == (
+        "There is nothing to compare: support says something of retrieval alone only; there it is 23 %."
+    )
+    assert "Support says nothing of base, so they are not compared." not in alone["cautions"]
+    assert "Support says nothing of base, so it is not compared." in alone["cautions"]
+
+
+def test_why_a_question_was_not_answered_is_said() -> None:
+    comparison, asked, answers, rankings = compared({arm: [1.0] * 40 for arm in MAIN})
+    reasons = {(7, "rag"): "the question has 9 tokens", (5, "hybrid"): "x" * 1000, (5, "rag"): "too long by 3 tokens."}
+    failed = [
+        replace(each, text="", figures={"error": reasons[each.number, each.arm]}, scores={})
+        if (each.number, each.arm) in reasons
+        else each
+        for each in answers
+    ]
+    cautions = verdict.build(comparison, asked, failed, rankings)["cautions"]
+    (told,) = [caution for caution in cautions if "could not be answered" in caution]
+    assert told.startswith("2 questions could not be answered by some arm; where a main arm has no answer")
+    assert told.endswith(f"The first reason: {'x' * 239}…")  # of the hybrid; the arms' names decide
+    one = [each for each in failed if (each.number, each.arm) != (5, "hybrid") and each.number != 7]
+    cautions = verdict.build(comparison, asked, one, rankings)["cautions"]
+    assert any(caution.endswith("The reason: too long by 3 tokens.") for caution in cautions)
 
 
 def test_cautions_of_the_questions() -> None:
-    asked = [question(number, document=f"{number % 3}.md") for number in range(20)]
+    asked = [question(number, document=f"{number % 3}.md" if number > 4 else "") for number in range(20)]
     asked += [question(number, answers=(), answerable=False, document="0.md") for number in range(20, 40)]
     unknown = [Ranking(None)] * 5 + [Ranking((1,))] * 35
     made = concluded(
@@ -484,6 +592,26 @@ def test_a_larger_k_where_it_would_have_shown_the_passage() -> None:
     assert "not among the 20 best" in found[1][1]
     far = advised(dict.fromkeys(MAIN, [0.0] * 4), rankings=[Ranking((18,), deep)] * 4)
     assert far[0][1].startswith("Have the right passage ranked higher: for 4 questions")
+
+
+def test_no_k_is_advised_that_the_command_refuses() -> None:
+    deep = ({"document": "x.md", "place": "", "similarity": 0.5},) * 40
+    for rank, start in ((20, "k = 20 would have shown"), (21, "Have the right passage ranked higher")):
+        rankings = [Ranking((rank,), deep)] * 4
+        found = advised(dict.fromkeys(MAIN, [0.0] * 4), rankings=rankings, top_k=12)
+        assert found[0][1].startswith(start)
+
+
+def test_a_larger_k_helps_nothing_where_all_was_withheld_or_the_passage_shown() -> None:
+    withheld = {(0, arm): {"not_in_library": True} for arm in ("rag", "hybrid")}
+    rankings = [Ranking((8,)), Ranking((8,))]
+    comparison, asked, answers, ranked = compared({arm: [0.0] * 2 for arm in MAIN}, rankings=rankings, extra=withheld)
+    shown = tuple({**each, "document": "1.md"} for each in answers[-1].citations)
+    answers = [replace(each, citations=shown) if (each.number, each.arm) == (1, "hybrid") else each for each in answers]
+    found = verdict.build(comparison, asked, answers, ranked)["next"]
+    assert [row["advice"].split(":")[0] for row in found] == [
+        "Lower `retrieval.min_similarity`", "Train on more pairs with `context",
+    ]  # fmt: skip
 
 
 def test_more_pairs_or_other_ones_where_the_model_fails() -> None:
@@ -643,3 +771,45 @@ def test_two_comparisons_before_and_after_a_run(workspace: Workspace) -> None:
         with pytest.raises(UserError, match="against itself"):
             versus.compare(store, before, before, "f1")
         assert versus.compare(store, before, after, "support")["arms"] == []
+
+
+def test_what_else_than_the_run_may_be_behind_a_difference(workspace: Workspace) -> None:
+    pins = {
+        "min_similarity": 0.3, "top_p": 1.0, "index_revision": "1", "index_fingerprint": "a", "adapter_sha256": "b",
+        "base_fingerprint": "c",
+    }  # fmt: skip
+    asked = [question(number) for number in range(40)]
+    f1 = {"base": [0.5] * 40, "hybrid": [0.5] * 40, "oracle": [0.5] * 30}  # the place of ten is not known
+
+    def write(store: CompareStore, name: str, **pinned: Any) -> Comparison:
+        made = compared(f1, questions=asked)
+        spec = {**made[0].spec, "pinned": pinned}
+        if not pinned:
+            del spec["pinned"]
+        number = store.create(name, spec, asked)
+        for answer in made[2]:
+            store.add_answer(number, answer)
+        return store.comparison(number)
+
+    with CompareStore(workspace.database) as store:
+        before = write(store, "before", **pins)
+        for at, (pinned, expected) in enumerate((
+            ({}, None),
+            (pins, None),
+            ({**pins, "min_similarity": 0.4}, "They differ in the least similarity of a passage: a difference may"),
+            ({**pins, "top_p": 0.9, "adapter_sha256": "x"}, "They differ in top_p and the run: a difference may"),
+            ({**pins, "index_revision": "2"}, "The index was rebuilt or updated in between"),
+            ({**pins, "index_fingerprint": "x", "index_revision": "2"}, "The index was rebuilt with another embedding"),
+            ({**pins, "base_fingerprint": "x"}, "They differ in the base model's weights: a difference may"),
+            ({**pins, "adapter_sha256": "x"}, "The run tone was trained anew in between"),
+            ({"top_p": 1.0}, None),
+        )):  # fmt: skip
+            cautions = versus.compare(store, before, write(store, f"after-{at}", **pinned), "f1")["cautions"]
+            assert any(caution.startswith(expected) for caution in cautions) if expected else not cautions, cautions
+            assert not any("has not answered everything" in caution for caution in cautions)
+        less = compared({"base": [0.5] * 40, "hybrid": [0.5] * 39, "oracle": [0.5] * 40}, questions=asked)
+        number = store.create("less", {**less[0].spec, "pinned": pins}, asked)
+        for answer in less[2]:
+            store.add_answer(number, answer)
+        found = versus.compare(store, before, store.comparison(number), "f1")["cautions"]
+        assert found == ["less has not answered everything; what is missing in either is left out."]

@@ -17,6 +17,10 @@ class UnknownModel(UserError):
     """No hybrid goes by that name here: its base, run or index is absent."""
 
 
+class TooLong(UserError):
+    """The question alone does not fit into the model's context."""
+
+
 @dataclass(frozen=True)
 class Question:
     """What the engine is asked. None stands for the workspace's setting."""
@@ -34,6 +38,13 @@ class Question:
     """Passages given to the model, where the hybrid has an index."""
     passages: tuple[Passage, ...] | None = None
     """Given to the model instead of what retrieval finds; None: it searches."""
+    min_similarity: float | None = None
+    """Cosine below which nothing that is found is given to the model."""
+    system: str | None = None
+    """What the model is told before the chat, empty for nothing; None: what its adapter was trained with, else the
+    setting."""
+    fresh: bool = False
+    """Read the whole prompt, also what it has in common with the last one: for measuring."""
     asked_at: float = field(default_factory=time.monotonic)
 
 

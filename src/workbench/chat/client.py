@@ -23,11 +23,23 @@ _CONNECT = 5.0  # seconds; reading waits as long as it takes: loading weights, o
 _QUICK = 30.0  # seconds for what computes nothing
 
 
+class Refused(UserError):
+    """The server understood the request and refuses it as it is (400, 413, 422): asking again would change nothing."""
+
+
 class _Server:
     """Where requests go: a fixed address, or the workspace's server, which is started again if it has ended."""
 
-    def __init__(self, url: str | None, token: str | None, workspace: Workspace | None, parent: int | None) -> None:
+    def __init__(
+        self,
+        url: str | None,
+        token: str | None,
+        workspace: Workspace | None,
+        parent: int | None,
+        patience: float | None = None,
+    ) -> None:
         self._url, self._token, self.workspace, self._parent = url, token, workspace, parent
+        self._patience = patience
 
     def place(self) -> tuple[str, dict[str, str]]:
         """The base URL and the headers of a request. May take seconds, when it starts a server."""
@@ -39,7 +51,7 @@ class _Server:
 
     def transport(self) -> dict[str, Any]:
         """How to connect. To loopback: never through a proxy, and without loading certificates, which takes 40 ms."""
-        timeout = httpx2.Timeout(None, connect=_CONNECT)
+        timeout = httpx2.Timeout(self._patience, connect=_CONNECT)
         own = self.workspace is not None
         return {"timeout": timeout, "trust_env": not own, "verify": not own}
 
@@ -62,9 +74,10 @@ class _Server:
 class Client:
     """A blocking client; `with Client.from_workspace(workspace) as client: ...`."""
 
-    def __init__(self, url: str, token: str | None = None) -> None:
-        """Talk to the server at `url` (without /v1)."""
-        self._set_up(_Server(url, token, None, None))
+    def __init__(self, url: str, token: str | None = None, *, patience: float | None = None) -> None:
+        """Talk to the server at `url` (without /v1), which may be silent for `patience` seconds; None: as long as it
+        takes."""
+        self._set_up(_Server(url, token, None, None, patience))
 
     @classmethod
     def from_workspace(cls, workspace: Workspace, *, parent: int | None = None) -> Client:
@@ -336,13 +349,14 @@ def _body(response: httpx2.Response) -> dict[str, Any]:
 
 
 def _refusal(response: httpx2.Response) -> UserError:
+    kind = Refused if response.status_code in (400, 413, 422) else UserError
     try:
-        return _problem(response.json()["error"])
+        return _problem(response.json()["error"], kind)
     except (ValueError, KeyError, TypeError):
-        return UserError(f"the server answers {response.status_code}: {response.text[:200]}", where=str(response.url))
+        return kind(f"the server answers {response.status_code}: {response.text[:200]}", where=str(response.url))
 
 
-def _problem(error: dict[str, Any]) -> UserError:
+def _problem(error: dict[str, Any], kind: type[UserError] = UserError) -> UserError:
     if error.get("what"):
-        return UserError(error["what"], where=error.get("where"), do=error.get("do"))
-    return UserError(str(error.get("message") or error).rstrip("."))
+        return kind(error["what"], where=error.get("where"), do=error.get("do"))
+    return kind(str(error.get("message") or error).rstrip("."))

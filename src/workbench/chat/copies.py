@@ -20,7 +20,8 @@ from workbench.workspace import Workspace
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-_MOST = 3  # copies held: the base and two adapters
+MOST = 3
+"""Copies held: the base and two adapters."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ class Copy:
 class Copies:
     """Loads models when they are asked for; the one that was not used for longest goes first. For one thread."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, most: int = MOST) -> None:
         self._workspace = workspace
+        self._most = most
         self._held: dict[tuple[str, str | None], tuple[object, Copy]] = {}  # the least recently used first
 
     def loaded(self) -> list[str]:
@@ -61,7 +63,7 @@ class Copies:
         held = self._held.pop(key, None)
         if held is None or held[0] != stamp:
             del held  # frees its memory before more is taken
-            while len(self._held) >= _MOST:
+            while len(self._held) >= self._most:
                 del self._held[next(iter(self._held))]
             held = (stamp, self._load(folder, run))
         self._held[key] = held

@@ -63,6 +63,10 @@ class Decoder(ABC):
             self._seen += chunk
         return logits
 
+    def forget(self) -> None:
+        """Read the next prompt from its first token on, whatever the last one was."""
+        self._seen = []
+
     def step(self, token: int) -> Tensor:
         """The logits after one more token, float32 [vocabulary]."""
         with self._threads.for_a_token():

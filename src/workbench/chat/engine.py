@@ -40,8 +40,15 @@ class Engine:
     `answer` and `load` are for one thread at a time; everything else may be called beside them.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, copies: int | None = None) -> None:
+        """An engine of a workspace.
+
+        Args:
+            workspace: whose runs, indexes and settings.
+            copies: of weights that are held at most; None: see `workbench.chat.copies`.
+        """
         self._workspace = workspace
+        self._most_copies = copies
         self._retrieval = Retrieval(workspace)
         self._copies: Copies | None = None  # its module imports torch, which takes seconds
         self._busy = False
@@ -110,7 +117,9 @@ class Engine:
         waited = time.monotonic() - question.asked_at
         hits: list[Hit] = []
         if hybrid.rag and question.passages is None:
-            hits = self._hits(hybrid.rag, question, settings)
+            least = settings.retrieval.min_similarity if question.min_similarity is None else question.min_similarity
+            k = question.top_k or settings.retrieval.top_k
+            hits = self.retrieve(hybrid.rag, question.messages, k, least)[1]
             if not hits:
                 seconds = time.perf_counter() - begun
                 yield Delta(not_in_library=True)
@@ -129,7 +138,7 @@ class Engine:
             # By the question, so that asking again gives the same answer. It need not be secret: passages in which
             # it occurs are broken up.
             nonce=new_nonce(question.messages[-1]["content"]),
-            system=self._system_prompt(hybrid, settings),
+            system=self._system_prompt(hybrid, settings) if question.system is None else question.system,
         )
         if question.passages:
             shown = [Citation.given(number, passage) for number, passage in enumerate(question.passages, 1)]
@@ -138,6 +147,8 @@ class Engine:
         citations = tuple(shown[: prompt.passages])
         yield Delta(citations=citations, cut=prompt.cut)
 
+        if question.fresh:
+            copy.decoder.forget()
         first, last, produced = None, begun, 0
         for piece in generate(copy.decoder, copy.tokenizer, prompt.ids, sampling, ends=copy.ends, cancelled=cancelled):
             now = time.perf_counter()
@@ -154,22 +165,25 @@ class Engine:
             )
             yield Delta(piece.text, figures=self._last)
 
-    def _hits(self, index: str, question: Question, settings: Settings) -> list[Hit]:
-        """The passages for the last question; none if even the best one is not good enough.
+    def retrieve(self, index: str, messages: Sequence[dict[str, str]], k: int, least: float) -> tuple[str, list[Hit]]:
+        """The passages for the last question of a chat; none if even the best one is less similar than `least`.
 
         A follow-up such as "And on Sundays?" finds nothing alone: it is then searched together with the user's
         message before it. What that finds counts only if it holds the follow-up's own words; else a question about
         something else would be answered from the passages of the one before.
+
+        Returns:
+            What was searched for, and what was found, best first.
         """
-        asked = [turn["content"] for turn in question.messages if turn["role"] == "user"]
-        k, least = question.top_k or settings.retrieval.top_k, settings.retrieval.min_similarity
+        asked = [turn["content"] for turn in messages if turn["role"] == "user"]
         if hits := self._good_hits(index, asked[-1], k, least):
-            return hits
+            return asked[-1], hits
         if len(asked) > 1:
-            hits = self._good_hits(index, "\n".join(asked[-2:]), k, least)
+            together = "\n".join(asked[-2:])
+            hits = self._good_hits(index, together, k, least)
             if speaks_of(asked[-1], [hit.text for hit in hits]):
-                return hits
-        return []
+                return together, hits
+        return asked[-1], []
 
     def _good_hits(self, index: str, query: str, k: int, least: float) -> list[Hit]:
         """What is found, if the best of it is at least so similar."""
@@ -181,9 +195,9 @@ class Engine:
         if hybrid.rag:
             self._retrieval.load(hybrid.rag)
         if self._copies is None:
-            from workbench.chat.copies import Copies
+            from workbench.chat.copies import MOST, Copies
 
-            self._copies = Copies(self._workspace)
+            self._copies = Copies(self._workspace, self._most_copies or MOST)
         return self._copies.get(hybrid.base, hybrid.lora)
 
     def _system_prompt(self, hybrid: Hybrid, settings: Settings) -> str:

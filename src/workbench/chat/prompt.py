@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workbench.chat.answer import Cut
-from workbench.errors import UserError
+from workbench.chat.answer import Cut, TooLong
 from workbench.library.grounding import Passage, grounded_messages
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def fit(
         system: the system prompt, unless the chat begins with one of its own.
 
     Raises:
-        UserError: even the question alone is too long.
+        TooLong: even the question alone does not fit.
     """
     added = list(tokenizer.get_added_vocab())
     first = 1 if messages[0]["role"] == "system" else 0
@@ -65,9 +64,7 @@ def fit(
             cut = Cut(len(passages) - kept, dropped)
             return Prompt(ids, kept, cut if cut != Cut() else None)
         needed = len(ids)
-    raise UserError(
-        f"the question has {needed} tokens, and the model has room for {room}", do="Ask with a shorter text."
-    )
+    raise TooLong(f"the question has {needed} tokens, and the model has room for {room}", do="Ask with a shorter text.")
 
 
 def _turn_starts(messages: Messages, first: int) -> list[int]:

@@ -13,7 +13,7 @@ from workbench.compare.evidence import Evidence
 from workbench.compare.figures import count
 from workbench.compare.spec import ORACLE
 
-_MOST_K = 50  # passages; the setting's limit
+_MOST_K = 20  # passages; the command's limit, and how deep a ranking is looked at
 _WELL_KNOWN = 0.5
 
 
@@ -44,11 +44,12 @@ _Found = tuple[Sequence[int], str]
 def _retrieval(evidence: Evidence, missed: Sequence[int]) -> list[_Found]:
     """Questions whose right passage the model was not given: further down, withheld, or not found at all."""
     k = evidence.spec.top_k
-    ranks = {number: evidence.rankings[number].rank for number in missed}
-    within = [number for number, rank in ranks.items() if rank is not None and rank <= k]
-    withheld = [number for number in within if evidence.was_withheld(number)]
-    cut = [number for number in within if number not in withheld]
-    deeper = {number: rank for number, rank in ranks.items() if rank is not None and rank > k}
+    ranks = {number: evidence.rankings[number].rank for number in missed if number in evidence.rankings}
+    ranked = {number: rank for number, rank in ranks.items() if rank is not None}
+    withheld = [number for number in ranked if evidence.was_withheld(number)]
+    shown = {number: rank for number, rank in ranked.items() if number not in withheld}
+    cut = [number for number, rank in shown.items() if len(evidence.citations(number)) < rank <= k]
+    deeper = {number: rank for number, rank in shown.items() if rank > k}
     absent = [number for number, rank in ranks.items() if rank is None]
     found: list[_Found] = [
         (

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from workbench.chat.answer import Answer, Citation
+from workbench.chat.answer import Answer, Citation, Delta, TooLong
 from workbench.chat.answer import Question as Asked
-from workbench.chat.client import Client, collect
+from workbench.chat.client import Client, Refused, collect
 from workbench.chat.engine import Engine
 from workbench.compare import metrics, ranking
 from workbench.compare.energy import Meter
 from workbench.compare.question import Question
-from workbench.compare.spec import Arm, Spec
+from workbench.compare.spec import MAIN, Arm, Spec
 from workbench.compare.store import Answered
-from workbench.errors import UserError
+from workbench.hybrid import Hybrid
 from workbench.library.grounding import Passage
 from workbench.workspace import Workspace
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 DEPTH = 20
 """How far down the ranking a known place is looked for: beyond what any model here is shown."""
+KEY = "WORKBENCH_API_KEY"
+"""The environment variable with the key of remote servers; it is sent over https and to loopback only."""
+_PATIENCE = 300.0  # seconds that a remote server may be silent
 
 
 class Answerer:
@@ -33,7 +37,8 @@ class Answerer:
 
     def __init__(self, workspace: Workspace, spec: Spec) -> None:
         self._spec = spec
-        self._engine = Engine(workspace)
+        local = [Hybrid.parse(arm.hybrid) for arm in spec.arms if not arm.url]
+        self._engine = Engine(workspace, copies=len({(hybrid.base, hybrid.lora) for hybrid in local}))
         self._meter = Meter.find()
         self._clients: dict[str, Client] = {}
 
@@ -54,10 +59,18 @@ class Answerer:
                 self._engine.load(arm.hybrid)
 
     def hits(self, question: Question) -> list[Hit]:
-        """What the index holds for a question, `DEPTH` deep; nothing where no index is measured."""
-        if not self._spec.index:
+        """What the index holds for a question, `DEPTH` deep; nothing where no index is measured.
+
+        A follow-up is searched for with the words that the arms search with.
+        """
+        spec, searched = self._spec, question.text
+        if not spec.index:
             return []
-        return self._engine.search(self._spec.index, question.text, max(DEPTH, self._spec.top_k), "fused")
+        if sum(turn["role"] == "user" for turn in question.messages) > 1:
+            searched, _ = self._engine.retrieve(
+                spec.index, question.messages, spec.top_k, spec.pinned.get("min_similarity", 0.0)
+            )
+        return self._engine.search(spec.index, searched, max(DEPTH, spec.top_k), "fused")
 
     def right_passage(self, question: Question, hits: Sequence[Hit]) -> Passage | None:
         """What the oracle is given; None where the place is not known."""
@@ -71,8 +84,8 @@ class Answerer:
         passages: tuple[Passage, ...] | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Answered | None:
-        """One answer with its scores; one that could not be given (a question too long for the model) has the reason
-        in its figures and no scores.
+        """One answer with its scores; where the question is too long for the model, or a remote server refuses it, the
+        reason stands in the figures and there are no scores.
 
         Args:
             number: of the question.
@@ -85,15 +98,16 @@ class Answerer:
             The answer, or None if it was cancelled.
 
         Raises:
-            UserError: a remote server does not answer.
+            UserError: the weights, the index or a remote server cannot be used; asking again may help.
         """
         joules = self._meter.joules() if self._meter else None
         begun = time.perf_counter()
         try:
-            answer = self._remote(question, arm) if arm.url else self._local(number, question, arm, passages, cancelled)
-        except UserError as error:
             if arm.url:
-                raise
+                answer = self._remote(question, arm, cancelled)
+            else:
+                answer = self._local(number, question, arm, passages, cancelled)
+        except (TooLong, Refused) as error:
             return Answered(number, arm.name, "", figures={"error": str(error)})
         if answer is None:
             return None
@@ -103,7 +117,7 @@ class Answerer:
 
     def plainly(self, question: str, passages: Sequence[Passage]) -> str:
         """The fullest arm's answer to a question with these passages, not scored."""
-        arm = next(arm for arm in reversed(self._spec.arms) if not arm.url and "+rag:" in arm.hybrid)
+        arm = next(arm for arm in reversed(self._spec.arms) if arm.name in MAIN and "+rag:" in arm.hybrid)
         asked = Question(messages=({"role": "user", "content": question},))
         answer = self._local(0, asked, arm, tuple(passages), lambda: False)
         return answer.text if answer else ""
@@ -119,28 +133,32 @@ class Answerer:
         spec = self._spec
         asked = Asked(
             arm.hybrid,
-            self._messages(question),
+            question.messages,
             max_tokens=spec.max_new_tokens,
             temperature=spec.temperature,
+            top_p=spec.pinned.get("top_p"),
             seed=self._seed(number, arm),
             top_k=spec.top_k,
+            min_similarity=spec.pinned.get("min_similarity"),
             passages=passages,
+            # Every arm is told the same: an adapter's own system prompt would else stand in two arms of the four only.
+            system=spec.system_prompt,
+            fresh=True,
         )
-        deltas = list(self._engine.answer(asked, cancelled))
-        return None if cancelled() and (not deltas or deltas[-1].figures is None) else collect(deltas)
+        return _whole(self._engine.answer(asked, cancelled), cancelled)
 
-    def _remote(self, question: Question, arm: Arm) -> Answer:
+    def _remote(self, question: Question, arm: Arm, cancelled: Callable[[], bool]) -> Answer | None:
         if arm.url not in self._clients:
-            self._clients[arm.url] = Client(arm.url, os.environ.get("OPENAI_API_KEY"))
-        spec = self._spec
-        options = {"max_tokens": spec.max_new_tokens, "temperature": spec.temperature}
-        return self._clients[arm.url].answer(self._messages(question), arm.hybrid, **options)
-
-    def _messages(self, question: Question) -> tuple[dict[str, str], ...]:
-        """Every arm is told the same: an adapter's system prompt would else stand in two arms of the four only."""
-        if question.messages[0]["role"] == "system" or not self._spec.system_prompt:
-            return question.messages
-        return ({"role": "system", "content": self._spec.system_prompt}, *question.messages)
+            self._clients[arm.url] = Client(arm.url, _key(arm.url), patience=_PATIENCE)
+        spec, messages = self._spec, question.messages
+        if spec.system_prompt and messages[0]["role"] != "system":
+            messages = ({"role": "system", "content": spec.system_prompt}, *messages)
+        options = {
+            "max_tokens": spec.max_new_tokens,
+            "temperature": spec.temperature,
+            "top_p": spec.pinned.get("top_p"),
+        }
+        return _whole(self._clients[arm.url].chat(messages, arm.hybrid, **options), cancelled)
 
     def _seed(self, number: int, arm: Arm) -> int:
         """Another one for every question, the same for all arms but the one that asks again."""
@@ -173,6 +191,23 @@ class Answerer:
             "cut": asdict(answer.cut) if answer.cut else None,
         }
         return Answered(number, arm.name, text, tuple(_light(each) for each in answer.citations), figures, scores)
+
+
+def _whole(deltas: Iterable[Delta], cancelled: Callable[[], bool]) -> Answer | None:
+    """The answer that comes piece by piece; None if it was cancelled before its end."""
+    pieces: list[Delta] = []
+    for piece in deltas:
+        pieces.append(piece)
+        if cancelled():
+            break
+    return None if cancelled() and (not pieces or pieces[-1].figures is None) else collect(pieces)
+
+
+def _key(url: str) -> str | None:
+    """The user's key, unless it would go over the network for everybody to read."""
+    parts = urlsplit(url)
+    private = parts.scheme == "https" or parts.hostname in ("127.0.0.1", "::1", "localhost")
+    return os.environ.get(KEY) if private else None
 
 
 def _light(citation: Citation) -> dict[str, Any]:

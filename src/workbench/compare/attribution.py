@@ -1,6 +1,7 @@
 """What each question owes its outcome to: the weights, retrieval, tuning, both, or what went wrong.
 
-It goes by which arms are right (`scores["right"]`), by where retrieval found the right passage, and by nothing else.
+It goes by which arms are right (`scores["right"]`), by whether the model was given the right passage, and by
+nothing else.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from workbench.compare.spec import AGAIN, FEWEST, ORACLE
 
 _WITH_REFERENCE = ("exact_match", "f1", "contains", "rouge_l", "right")
 _FEW_DOCUMENTS = 20
+_LONGEST = 240  # characters of a reason
 _OF_ONE = 2  # questions about one document, on average, from which on they are many
 
 
@@ -36,7 +37,8 @@ def cautions(evidence: Evidence, metric: str, title: str, n: int, means: dict[st
 
 def _number(evidence: Evidence, title: str, n: int) -> list[str]:
     asked, paired = len(evidence.questions), len(evidence.paired)
-    failed = {number for (number, _), answer in evidence.answers.items() if answer.figures.get("error")}
+    errors = {(number, arm): answer.figures.get("error") for (number, arm), answer in evidence.answers.items()}
+    failed = {number: str(error) for (number, _), error in sorted(errors.items(), reverse=True) if error}
     found = []
     if paired < asked:
         found.append(
@@ -45,8 +47,9 @@ def _number(evidence: Evidence, title: str, n: int) -> list[str]:
         )
     if failed:
         found.append(
-            f"{_questions(len(failed))} could not be answered by some arm, as one too long for the model; where an arm "
-            "has no answer, the question is left out for all of them."
+            f"{_questions(len(failed))} could not be answered by some arm; where a main arm has no answer, the "
+            f"question is left out for all of them. {'The reason' if len(failed) == 1 else 'The first reason'}: "
+            f"{_cut(failed[min(failed)])}"
         )
     if 0 < n < FEWEST:
         found.append(
@@ -66,7 +69,8 @@ def _missing_arms(evidence: Evidence, title: str, means: dict[str, float]) -> li
         unsaid = [arm for arm in evidence.main if arm not in means]
         if unsaid and means:
             found.append(
-                f"{title[:1].upper()}{title[1:]} says nothing of {' and '.join(unsaid)}, so they are not compared."
+                f"{title[:1].upper()}{title[1:]} says nothing of {' and '.join(unsaid)}, so "
+                f"{'it is' if len(unsaid) == 1 else 'they are'} not compared."
             )
     if not evidence.has_run and evidence.main:
         found.append("No run was measured, so nothing is known of what tuning would bring, alone or with retrieval.")
@@ -157,6 +161,11 @@ def _noise(evidence: Evidence) -> list[str]:
     if evidence.spec.temperature <= 0 or AGAIN in evidence.comparison.arms:
         return []
     return ["The answers are sampled and no arm was asked again, so the noise floor is not known."]
+
+
+def _cut(text: str) -> str:
+    """A server may give any text as its reason."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _questions(n: int) -> str:

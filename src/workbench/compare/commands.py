@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from workbench import output
-from workbench.compare import question_commands
+from workbench.compare import answer_commands, question_commands
 from workbench.errors import UserError
 from workbench.output import AsJson, InWorkspace
 from workbench.workspace import Workspace, find
 
 if TYPE_CHECKING:
-    from workbench.compare.store import Answered, CompareStore, Comparison
+    from workbench.compare.store import CompareStore, Comparison
     from workbench.jobs.folder import JobFolder
 
 app = output.subcommands("Measure what a task needs: the base model, tuning, retrieval, or both.")
 app.add_typer(question_commands.app, name="questions")
+app.command("answers")(answer_commands.answers)
 Name = Annotated[str, typer.Argument(help="The comparison's name.")]
 _FORMATS = {".md": "markdown", ".html": "html", ".json": "json"}
 
@@ -158,44 +158,6 @@ def show(
 
 
 @app.command()
-def answers(
-    comparison: Name,
-    category: Annotated[
-        str | None, typer.Option(help="Only questions of this attribution, e.g. retrieval_missed.")
-    ] = None,
-    json: AsJson = False,
-    workspace: InWorkspace = None,
-) -> None:
-    """Every question with its answers, scores and attribution."""
-    from workbench.compare.attribution import CATEGORIES, attribute
-    from workbench.compare.store import CompareStore
-
-    known = list(CATEGORIES)
-    if category is not None and category not in known:
-        raise UserError(f"{category!r} is no attribution", do=f"Use one of: {', '.join(known)}.")
-    with CompareStore(find(workspace).database) as store:
-        found = store.comparison(comparison)
-        asked, given, rankings = store.asked(found.id), store.answers(found.id), store.rankings(found.id)
-    categories = attribute(found, asked, given, rankings)
-    for number, question in enumerate(asked):
-        if category is not None and categories.get(number) != category:
-            continue
-        mine = [answer for answer in given if answer.number == number]
-        if json:
-            output.print_json(
-                {
-                    "number": number,
-                    "category": categories.get(number),
-                    "rank": rankings[number].rank if number in rankings else None,
-                    **question.as_dict(),
-                    "arms": {each.arm: {"text": each.text, "scores": each.scores, **each.figures} for each in mine},
-                }
-            )
-        else:
-            _say_answers(number, question.text, question.answers, categories.get(number), mine)
-
-
-@app.command()
 def export(
     comparison: Name,
     file: Annotated[Path, typer.Argument(help="Where to: a name that ends in .md, .html or .json.")],
@@ -223,7 +185,7 @@ def versus(
     json: AsJson = False,
     workspace: InWorkspace = None,
 ) -> None:
-    """Two comparisons on the questions that both asked, e.g. before and after a run."""
+    """Two comparisons on the questions that both asked: before and after a run."""
     from workbench.compare import versus as compared
     from workbench.compare.metrics import METRICS
     from workbench.compare.store import CompareStore
@@ -267,16 +229,20 @@ def _follow(here: Workspace, job: JobFolder, name: str, *, json: bool) -> None:
 
 def _verdict(here: Workspace, name: str) -> dict[str, Any]:
     """The verdict that is kept, or, where more was answered since or none was made, one of what there is."""
+    from workbench.compare.control import job_of
     from workbench.compare.job import conclude
     from workbench.compare.store import CompareStore
 
     with CompareStore(here.database) as store:
         found = store.comparison(name)
         if not found.answers:
-            raise UserError(f"nothing of {name} is answered yet", do="See `workbench compare list`.")
+            job = job_of(here, found.id)
+            why = job.status().error if job else None
+            raise UserError(why or "nothing is answered yet", where=name, do="See `workbench compare list`.")
         if found.verdict and found.verdict.get("answers") == found.answers:
             return found.verdict
-        return conclude(store, found.id)
+        job = job_of(here, found.id)
+        return conclude(store, found.id, keep=job is None or not job.status().live)
 
 
 def _job(here: Workspace, name: str) -> JobFolder:
@@ -307,12 +273,3 @@ def _row(comparison: Comparison, job: JobFolder | None) -> dict[str, Any]:
 def _free(store: CompareStore, stem: str) -> str:
     taken = {each.name for each in store.comparisons()}
     return next(name for number in range(1, len(taken) + 2) if (name := f"{stem}-{number}") not in taken)
-
-
-def _say_answers(
-    number: int, text: str, references: Sequence[str], category: str | None, answers: Sequence[Answered]
-) -> None:
-    output.say(f"\n{number}  {text}  [{' / '.join(references) or 'not told'}]  {category or ''}")
-    for answer in answers:
-        right = {1.0: "right", 0.0: "wrong", None: ""}[answer.scores.get("right")]
-        output.say(f"  {answer.arm:<8} {right:<6} {' '.join(answer.text.split()) or answer.figures.get('error', '')}")

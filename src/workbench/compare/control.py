@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.compare.energy import Meter
 from workbench.compare.metrics import METRICS
 from workbench.compare.question import Question, sample, set_hash
 from workbench.compare.spec import AGAIN, FEWEST, MAIN, ORACLE, Arm, Spec
 from workbench.compare.store import CompareStore
+from workbench.compare.usable import check, pinned, usable
 from workbench.errors import UserError
 from workbench.hybrid import Hybrid, check_name
 from workbench.jobs import control
 from workbench.jobs.folder import JobFolder
 from workbench.models import local
-from workbench.models.adapter import MANIFEST, adapters, verified_adapter
+from workbench.models.adapter import MANIFEST, adapters
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -76,24 +78,31 @@ def start_comparison(
     _check_metric(metric)
     settings = workspace.settings()
     context = _context(workspace, run) if run else None
+    if index and not workspace.index(index).is_dir():
+        raise UserError(f"there is no index {index!r}", do=f"Build it with `workbench index build {index} FOLDER`.")
     index = (context.index if context else None) if index is None else index or None
     hybrid = Hybrid(_base(workspace, run) or settings.base_model, run, index)
     local.ensure(hybrid.base)
-    hybrid, cautions = _usable(workspace, hybrid)
-    questions, more = _questions(workspace, question_set, run, hybrid.lora, leave_out_known)
-    cautions += more
-    asked = sample(questions, count, seed)
-    metric, more = _measurable(asked, metric, settings_rag=hybrid.rag is not None)
-    cautions += more
+    hybrid, cautions = usable(workspace, hybrid)
     if again is None:
         again = temperature > 0 or _may_differ()
+    arms = _arms(workspace, hybrid, oracle=oracle, again=again, others=others)
+    whole = _whole_set(workspace, question_set, run)
+    tuned_by = dict.fromkeys(run for arm in arms if not arm.url and (run := Hybrid.parse(arm.hybrid).lora))
+    questions, more = _unknown_to(workspace, whole, tuple(tuned_by), leave_out_known)
+    cautions += more
+    asked = sample(questions, count, seed)
+    if hybrid.rag:
+        cautions += _absent_documents(workspace, hybrid.rag, asked)
+    metric, more = _measurable(asked, metric, has_index=hybrid.rag is not None)
+    cautions += more
     system = next((each.system_prompt for each in adapters(workspace) if each.run == run), settings.system_prompt)
     spec = Spec(
-        arms=_arms(hybrid, oracle=oracle, again=again, others=others),
+        arms=arms,
         run=hybrid.lora,
         index=hybrid.rag,
         question_set=question_set,
-        set_sha256=set_hash(questions),
+        set_sha256=set_hash(whole),
         asked_sha256=set_hash(asked),
         seed=seed,
         top_k=top_k or (context.k if context and context.index == hybrid.rag else settings.retrieval.top_k),
@@ -102,6 +111,7 @@ def start_comparison(
         system_prompt=system,
         metric=metric,
         refusals=tuple(filter(None, [context.refusal if context else None])),
+        pinned=pinned(workspace, hybrid),
         cautions=tuple(cautions),
     )
     with CompareStore(workspace.database) as store:
@@ -158,100 +168,78 @@ def _context(workspace: Workspace, run: str) -> ContextSettings | None:
     return ContextSettings.model_validate(recipe["context"]) if recipe.get("context") else None
 
 
-def _usable(workspace: Workspace, hybrid: Hybrid) -> tuple[Hybrid, list[str]]:
-    """The hybrid without what cannot be used, and what that leaves unknown."""
-    cautions: list[str] = []
-    faults: list[UserError] = []
-
-    def check(what: str, left: str, effect: str, look: Callable[[], object]) -> bool:
-        try:
-            look()
-            return True
-        except UserError as error:
-            faults.append(error)
-            cautions.append(
-                f"{what} is left out ({error}) Only the effect of {left} is measured, not that of {effect}."
-            )
-            return False
-
-    run, index = hybrid.lora, hybrid.rag
-    if run and not check(
-        f"The adapter of {run}", "retrieval", "tuning",
-        lambda: verified_adapter(workspace.run(run), local.ensure(hybrid.base)),
-    ):  # fmt: skip
-        hybrid = replace(hybrid, lora=None)
-    if index and not check(f"The index {index}", "tuning", "retrieval", lambda: _check_index(workspace, index)):
-        hybrid = replace(hybrid, rag=None)
-    if hybrid.lora is None and hybrid.rag is None:
-        if faults:
-            raise faults[0]
-        raise UserError(
-            "there is nothing to compare with the base model",
-            do="Name a run with an adapter (--run), an index (--index), or both.",
-        )
-    return hybrid, cautions
-
-
-def _check_index(workspace: Workspace, name: str) -> None:
-    from workbench.library.store import FILE, Store
-
-    folder = workspace.index(name)
-    if not (folder / FILE).is_file():
-        raise UserError(f"there is no index {name!r}", do=f"Build it with `workbench index build {name} FOLDER`.")
-    with Store(folder) as store:
-        facts = store.facts()
-    if "revision" not in facts:
-        raise UserError(f"no build of the index {name!r} was completed", do=f"Run `workbench index update {name}`.")
-    if local.fingerprint(local.ensure(facts["embedding_model"])) != facts["fingerprint"]:
-        raise UserError(
-            f"the index {name!r} was built with other weights of {facts['embedding_model']}",
-            do=f"Bring it up to date with `workbench index update {name}`.",
-        )
-
-
-def _questions(
-    workspace: Workspace, question_set: str, run: str | None, adapter: str | None, leave_out_known: bool
-) -> tuple[list[Question], list[str]]:
-    """All that may be asked: of the set or the eval split, without what the adapter was trained on."""
-    from workbench.compare import evalsplit, leakage
+def _whole_set(workspace: Workspace, question_set: str, run: str | None) -> list[Question]:
+    from workbench.compare import evalsplit
 
     if question_set:
         with CompareStore(workspace.database) as store:
-            questions = store.questions(question_set)
-    elif run:
-        questions = evalsplit.questions_of(workspace, run)
-    else:
-        raise UserError("there are no questions", do="Name a question set (--questions), or a run with an eval split.")
-    if adapter is None:
-        return questions, []
-    known = leakage.known(questions, leakage.trained_on(workspace, adapter))
-    if known and not leave_out_known:
-        leakage.refuse(known, adapter)
-    seen = {each.question_number for each in known}
+            return store.questions(question_set)
+    if run:
+        return evalsplit.questions_of(workspace, run)
+    raise UserError("there are no questions", do="Name a question set (--questions), or a run with an eval split.")
+
+
+def _unknown_to(
+    workspace: Workspace, questions: list[Question], runs: Sequence[str], leave_out_known: bool
+) -> tuple[list[Question], list[str]]:
+    """The questions that none of the runs was trained on, and what that leaves out."""
+    from workbench.compare import leakage
+
+    seen: set[int] = set()
+    cautions = []
+    for run in runs:
+        known = leakage.known(questions, leakage.trained_on(workspace, run))
+        if known and not leave_out_known:
+            leakage.refuse(known, run)
+        if known:
+            cautions.append(f"Left out, because {run} was trained on them: {_questions(len(known))}.")
+        seen |= {each.question_number for each in known}
     kept = [question for number, question in enumerate(questions) if number not in seen]
     if not kept:
-        raise UserError(f"the run {adapter!r} was trained on all of the questions", do="Take other questions.")
-    if not seen:
-        return kept, []
-    return kept, [f"{len(seen)} questions are left out because {adapter} was trained on them."]
+        raise UserError(f"{', '.join(runs)}: trained on all of the questions", do="Take other questions.")
+    return kept, cautions
 
 
-def _measurable(asked: Sequence[Question], metric: str, *, settings_rag: bool) -> tuple[str, list[str]]:
+def _absent_documents(workspace: Workspace, index: str, asked: Sequence[Question]) -> list[str]:
+    """What the questions name as the place of their answer and the index does not hold."""
+    from workbench.compare.ranking import same_document
+    from workbench.library.catalogue import documents
+
+    held = [row.document for row in documents(workspace, index)]
+    named = [question.document for question in asked if question.document and question.answerable is not False]
+    absent = [name for name in named if not any(same_document(document, name) for document in held)]
+    if not absent:
+        return []
+    shown = ", ".join(list(dict.fromkeys(absent))[:3])
+    return [
+        f"The index {index} does not hold the document of {_questions(len(absent))} ({shown}): it cannot find them."
+    ]
+
+
+def _questions(count: int) -> str:
+    return f"{count:,} question{'' if count == 1 else 's'}"
+
+
+def _measurable(asked: Sequence[Question], metric: str, *, has_index: bool) -> tuple[str, list[str]]:
     """The metric, or one that these questions allow; and what they do not tell."""
     cautions = []
     if len(asked) < FEWEST:
         cautions.append(
-            f"Only {len(asked)} questions are asked: the figures are shown, but no arm is recommended below {FEWEST}."
+            f"Asked: {_questions(len(asked))}. The figures are shown, but no arm is recommended below {FEWEST}."
         )
     referenced = sum(bool(question.answers) or question.answerable is False for question in asked)
     if not referenced and metric in ("exact_match", "f1", "contains", "rouge_l", "right"):
         formats = any(question.pattern or question.schema is not None for question in asked)
-        instead = "format_held" if formats else "support" if settings_rag else "words"
+        instead = "format_held" if formats else "support" if has_index else "words"
         cautions.append(
             "No question has a reference answer: what is right cannot be measured, only "
             f"format, abstention, support, length and costs. The verdict is about {METRICS[instead].title}."
         )
         metric = instead
+    if metric == "support" and not has_index:
+        raise UserError("support needs passages, and there is no index", where="metric", do="Take another metric.")
+    if metric == "joules" and Meter.find() is None:
+        raise UserError("this machine does not tell its energy", where="metric", do="Take another metric.")
     if metric == "format_held" and not any(question.pattern or question.schema is not None for question in asked):
         raise UserError(
             "no question has a format to hold", where="metric", do="Take another metric, or give a pattern or a schema."
@@ -259,7 +247,7 @@ def _measurable(asked: Sequence[Question], metric: str, *, settings_rag: bool) -
     return metric, cautions
 
 
-def _arms(hybrid: Hybrid, *, oracle: bool, again: bool, others: Sequence[str]) -> tuple[Arm, ...]:
+def _arms(workspace: Workspace, hybrid: Hybrid, *, oracle: bool, again: bool, others: Sequence[str]) -> tuple[Arm, ...]:
     every = hybrid.arms()
     arms = [Arm(name=name, hybrid=str(each)) for name, each in every.items() if name == each.arm]
     fullest = arms[-1]
@@ -277,7 +265,11 @@ def _arms(hybrid: Hybrid, *, oracle: bool, again: bool, others: Sequence[str]) -
         if name in (*MAIN, ORACLE, AGAIN) or any(arm.name == name for arm in arms):
             raise UserError(f"the name {name!r} is taken by another arm", where="--arm", do="Choose another name.")
         model = match["model"].strip()
-        arms.append(Arm(name=name, hybrid=model if match["url"] else str(Hybrid.parse(model)), url=match["url"] or ""))
+        if not match["url"]:
+            another = Hybrid.parse(model)
+            check(workspace, another)
+            model = str(another)
+        arms.append(Arm(name=name, hybrid=model, url=match["url"] or ""))
     return tuple(arms)
 
 

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from workbench.compare.question import Question
+from workbench.compare.refusals import abstains
 from workbench.errors import UserError
 from workbench.library.grounding import NOT_IN_LIBRARY
 from workbench.pairs.pair import key_of, normalised
@@ -103,7 +104,7 @@ def _completions(workspace: Workspace, dataset: str, keys: Collection[str]) -> d
 
 def _question(pair: FrozenPair, completion: str, refusals: Collection[str]) -> Question:
     messages, document = tuple(pair.messages), document_name(pair.source)
-    if normalised(completion) in refusals:
+    if normalised(completion) in refusals or abstains(completion):
         return Question(messages=messages, answerable=False, document=document)
     right = None if pair.right is None else pair.passages[pair.right]
     if right is None or not _holds(right["text"], completion):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from workbench.compare.question import Question
 from workbench.compare.spec import MAIN, Spec
@@ -82,19 +83,30 @@ class Evidence:
         return bool(self.score(number, arm, "right"))
 
     def was_shown(self, number: int) -> bool | None:
-        """Whether the right passage was among those that the model was given; None where its place is not known."""
-        ranking = self.rankings.get(number)
-        if ranking is None or ranking.right is None:
-            return None
-        within = ranking.rank is not None and ranking.rank <= self._given(number)
-        return within and not self.was_withheld(number)
+        """Whether the right passage was among those that the model was given; None where its place is not known.
 
-    def _given(self, number: int) -> int:
-        """How many passages the model was given: fewer than asked for where its context has no room for more."""
-        answer = self.answers.get((number, "hybrid")) or self.answers.get((number, "rag"))
-        return min(self.spec.top_k, len(answer.citations)) if answer and answer.citations else self.spec.top_k
+        It goes by the passages themselves and not by the ranking: what was searched for and found may be cut, withheld,
+        or found with other words, as for a follow-up.
+        """
+        from workbench.compare.ranking import holds
+
+        question = self.questions[number]
+        if self._retrieved(number) is None or question.answerable is False:
+            return None
+        if not question.document and not question.context:
+            return None
+        return any(holds(each["document"], each["text"], question) for each in self.citations(number))
+
+    def citations(self, number: int) -> tuple[dict[str, Any], ...]:
+        """The passages that the fullest arm with retrieval was given: fewer than asked for where its context has no
+        room for more, none where nothing was similar enough."""
+        answer = self._retrieved(number)
+        return answer.citations if answer else ()
 
     def was_withheld(self, number: int) -> bool:
         """Whether retrieval gave the model nothing, because nothing was similar enough."""
-        answer = self.answers.get((number, "hybrid")) or self.answers.get((number, "rag"))
+        answer = self._retrieved(number)
         return answer is not None and bool(answer.figures.get("not_in_library"))
+
+    def _retrieved(self, number: int) -> Answered | None:
+        return self.answers.get((number, "hybrid")) or self.answers.get((number, "rag"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,13 @@ def check(pattern: str = "", schema: dict[str, Any] | None = None) -> None:
     """Find out, before any question is asked, whether a format can be held at all.
 
     Raises:
-        UserError: the pattern is no regular expression, or the schema is no JSON schema.
+        UserError: the pattern is no regular expression; the schema is no JSON schema, has a `$ref` that cannot be
+            followed, or has unevaluatedProperties as well as patternProperties.
     """
     if pattern:
         _compiled(pattern)
     if schema is not None:
-        _validator(json.dumps(schema))
+        _follow(_validator(json.dumps(schema)))
 
 
 def holds(text: str, pattern: str = "", schema: dict[str, Any] | None = None) -> bool:
@@ -62,15 +64,47 @@ def _valid(text: str, schema: dict[str, Any]) -> bool:
         value = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return False
-    from referencing.exceptions import Unresolvable
-
-    try:
+    with _followed():
         return validator.is_valid(value)
-    except (Unresolvable, RecursionError) as error:
+
+
+@contextmanager
+def _followed() -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # what a $ref names need be no schema: anything can come of following it
         raise UserError(
-            "the JSON schema cannot be followed (a $ref leads outside it, nowhere, or back to itself)",
+            "the JSON schema cannot be followed (a $ref leads outside it, back to itself, or to no schema)",
             do="Write what it refers to into the schema, under $defs.",
         ) from error
+
+
+def _follow(validator: Any) -> None:
+    """Hold a value against every part of a schema, also those that few answers would reach, so that each `$ref` in it
+    is followed once."""
+    from referencing import Registry, Resource
+    from referencing.jsonschema import DRAFT202012
+
+    with _followed():
+        whole = Resource.from_contents(validator.schema, default_specification=DRAFT202012)
+        parts = [(whole, Registry().resolver_with_root(whole))]
+        while parts:
+            part, resolver = parts.pop()
+            list(validator.descend(None, part.contents, resolver=resolver))
+            parts += [(each, resolver.in_subresource(each)) for each in part.subresources()]
+
+
+def _names(schema: Any) -> set[str]:
+    """All keys in a schema, at any depth."""
+    found, level = set(), [schema]
+    while level:
+        each = level.pop()
+        if isinstance(each, dict):
+            found |= each.keys()
+        level += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+    return found
 
 
 def _refuse(constant: str) -> None:
@@ -103,11 +137,19 @@ def _validator(dumped: str) -> Validator:
     from referencing import Registry
 
     schema = json.loads(dumped)
-    draft = validators.validator_for(schema, default=Draft202012Validator)
     try:
+        draft = validators.validator_for(schema, default=Draft202012Validator)
         draft.check_schema(schema)
     except SchemaError as error:
-        raise UserError(f"it is not a JSON schema: {error.message}", where=error.json_path) from None
+        raise UserError(f"it is not a JSON schema: {error.message:.200}", where=error.json_path) from None
+    except TypeError as error:  # its $schema is no text
+        raise UserError(f"it is not a JSON schema: {error}") from None
+    if {"unevaluatedProperties", "patternProperties"} <= _names(schema):
+        raise UserError(
+            "the JSON schema has unevaluatedProperties as well as patternProperties, whose patterns would then be "
+            "matched without a time limit",
+            do="Use additionalProperties.",
+        )
     timed = validators.extend(
         draft,
         {"pattern": _pattern, "patternProperties": _pattern_properties, "additionalProperties": _additional_properties},

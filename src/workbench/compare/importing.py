@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from workbench.compare import formats
 from workbench.compare.evalsplit import document_name
 from workbench.compare.question import Question
 from workbench.compare.store import CompareStore
@@ -238,14 +238,14 @@ def _document(source: Any) -> str:
 def _pattern(values: Mapping[str, Any]) -> str:
     pattern = _text(values, "pattern")
     try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise NotAPair(f"pattern is no regular expression: {error}") from None
+        formats.check(pattern)
+    except UserError as error:
+        raise NotAPair(f"pattern: {error.what}") from None
     return pattern
 
 
 def _schema(value: Any) -> dict[str, Any] | None:
-    """A JSON schema, checked as far as that is possible: without the package jsonschema only that it is an object."""
+    """A JSON schema that answers can be held against."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     if isinstance(value, str):
@@ -262,15 +262,9 @@ def _schema(value: Any) -> dict[str, Any] | None:
     except (TypeError, ValueError):  # a date of Parquet, NaN, half a surrogate pair
         raise NotAPair("schema holds something that JSON does not know") from None
     try:
-        from jsonschema import Draft202012Validator, SchemaError
-        from jsonschema.validators import validator_for
-    except ImportError:
-        return value
-    try:
-        validator_for(value, default=Draft202012Validator).check_schema(value)
-    except (SchemaError, TypeError) as error:
-        what = getattr(error, "message", str(error))
-        raise NotAPair(f"schema is no JSON schema: {what:.200}") from None
+        formats.check(schema=value)
+    except UserError as error:
+        raise NotAPair(f"schema: {error.what}") from None
     return value
 
 

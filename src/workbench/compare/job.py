@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
+from workbench import files
 from workbench.compare import costs, verdict, versus
 from workbench.compare.answering import Answerer
 from workbench.compare.ranking import rank
 from workbench.compare.spec import Spec
 from workbench.compare.store import CompareStore, Comparison
 from workbench.compare.update_probe import probe
+from workbench.compare.usable import check_unchanged
 from workbench.errors import UserError
 from workbench.jobs.context import Context, StopRequested
 from workbench.models.load import be_offline
@@ -23,7 +26,7 @@ def run(context: Context) -> dict[str, Any]:
     at the end, and of what there is when the user stops.
 
     Raises:
-        UserError: the weights, the index or a remote server cannot be used.
+        UserError: the weights, the index or a remote server cannot be used, or they are not those that it began with.
         StopRequested: the user asked to stop.
     """
     with CompareStore(context.workspace.database) as store:
@@ -48,18 +51,25 @@ def conclude_again(context: Context) -> dict[str, Any]:
         return {"verdict": conclude(store, comparison.id)}
 
 
-def conclude(store: CompareStore, comparison: int) -> dict[str, Any]:
-    """Make the verdict from the answers in the store, keep it, and return it."""
+def conclude(store: CompareStore, comparison: int, *, keep: bool = True) -> dict[str, Any]:
+    """Make the verdict from the answers in the store, as JSON has it.
+
+    Args:
+        store: of the comparison.
+        comparison: its id.
+        keep: in the store; not while its own job may do so.
+    """
     answers = store.answers(comparison)
     made = verdict.build(store.comparison(comparison), store.asked(comparison), answers, store.rankings(comparison))
-    store.set_verdict(comparison, {**made, "answers": len(answers)})
-    kept = store.comparison(comparison).verdict
-    assert kept is not None
-    return kept
+    made = json.loads(files.strict_json({**made, "answers": len(answers)}))
+    if keep:
+        store.set_verdict(comparison, made)
+    return made
 
 
 def _answer(context: Context, store: CompareStore, comparison: Comparison) -> None:
     spec = Spec.from_dict(comparison.spec)
+    check_unchanged(context.workspace, spec)
     questions = store.asked(comparison.id)
     answered = store.answered(comparison.id)
     ranked = store.rankings(comparison.id)

@@ -187,7 +187,7 @@ def _format_held(question: Question, text: str) -> float | None:
         return None
     try:
         return float(formats.holds(text, question.pattern, question.schema))
-    except UserError:  # a format that cannot be held says nothing of the answer; `formats.check` tells of it beforehand
+    except UserError:  # a format that cannot be held says nothing of the answer; the import refuses it
         return None
 
 

@@ -26,24 +26,34 @@ def import_(
     json: AsJson = False,
     workspace: InWorkspace = None,
 ) -> None:
-    """Add the questions of a file to a set; bad rows are named and skipped."""
+    """Add the questions of a file to a set; bad rows are named and skipped.
+
+    Columns: question (or messages); answers or answer; answerable (or is_impossible); document and context, where the
+    answer stands; pattern or schema, a format to hold. Only the question is needed; SQuAD's rows are read as they are.
+    """
     from workbench.compare.importing import import_questions
     from workbench.compare.store import CompareStore
 
     columns = dict(_mapped(text) for text in map_ or [])
     with CompareStore(find(workspace).database) as store:
         result = import_questions(store, file, name, columns=columns)
+        summary = next(each for each in store.sets() if each.name == name)
     if json:
         output.print_json(
             {"set": name, "added": result.added, "duplicates": result.duplicates, "faults": result.faults}
         )
         return
+    unscored = summary.questions - summary.with_answers - summary.unanswerable
+    told = (
+        f"It holds {summary.questions:,}: {summary.answerable:,} answerable, {summary.unanswerable:,} unanswerable,"
+        f" {summary.with_place:,} with their place, {unscored:,} with no reference answer (these cannot be scored)."
+    )
     for fault in result.faults[:20]:
         output.warn(f"{file}:{fault.line}: {fault.reason}")
     output.say(
-        f"{result.added:,} questions added to {name}, {result.duplicates:,} were there already,"
-        f" {len(result.faults):,} skipped."
+        f"{name}: {result.added:,} added, {result.duplicates:,} were there already, {len(result.faults):,} skipped."
     )
+    output.say(told)
 
 
 @app.command("list")

@@ -42,7 +42,7 @@ def holds(hit_document: str, hit_text: str, question: Question) -> bool | None:
     """
     if not question.document and not question.context:
         return None
-    if question.document and not _same_document(hit_document, question.document):
+    if question.document and not same_document(hit_document, question.document):
         return False
     if not question.context:
         return True
@@ -113,7 +113,8 @@ def right_passage(question: Question, hits: Sequence[Hit]) -> Passage | None:
     return next((hit.passage for hit in hits if holds(hit.document, hit.text, question)), None)
 
 
-def _same_document(found: str, known: str) -> bool:
+def same_document(found: str, known: str) -> bool:
+    """Whether two names or paths are of one document: the same, or one the end of the other."""
     one, other = (_parts(path) for path in (found, known))
     shorter = min(len(one), len(other))
     return shorter > 0 and one[-shorter:] == other[-shorter:]

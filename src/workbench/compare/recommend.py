@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.compare.figures import MINUS, number, p_value, unit_name
-from workbench.compare.resampling import LEVEL
+from workbench.compare.figures import number, unit_name
+from workbench.compare.settling import amount, points, settle
 from workbench.compare.spec import FEWEST
 
 SIMPLER = ("base", "rag", "tuned", "hybrid")
@@ -18,7 +18,6 @@ SIMPLER = ("base", "rag", "tuned", "hybrid")
 ALONE = {"base": "the base", "rag": "retrieval alone", "tuned": "tuning alone", "hybrid": "the hybrid"}
 MARGIN = 0.05
 """Of a share: as long as a fuller arm may be better by more than this, the simpler one is enough only "so far"."""
-_MOST = 10_000  # questions that somebody might still ask
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,8 @@ class Outcome:
     """Rows of a verdict's `differences`."""
     floor: float = 0.0
     """The noise floor: by how much the same arm may differ from itself."""
+    unsaid: Sequence[str] = ()
+    """Arms that were asked and of which the metric says nothing."""
 
     def gap(self, first: str, second: str) -> dict[str, Any]:
         """The difference first - second, whichever way round it was computed."""
@@ -99,9 +100,10 @@ def _nothing(outcome: Outcome, arms: Sequence[str]) -> str | None:
             "reference answers; format, abstention, support, length and costs are still measured."
         )
     if len(arms) == 1:
-        return (
-            f"There is nothing to compare: only {ALONE[arms[0]]} was asked; its {title} is {_level(outcome, arms[0])}."
-        )
+        level = _level(outcome, arms[0])
+        if outcome.unsaid:
+            return f"There is nothing to compare: {title} says something of {ALONE[arms[0]]} only; there it is {level}."
+        return f"There is nothing to compare: only {ALONE[arms[0]]} was asked; its {title} is {level}."
     ordered = sorted(arms, key=lambda arm: -outcome.better(outcome.means[arm]))
     ranked = ", ".join(f"{_level(outcome, arm)} with {ALONE[arm]}" for arm in ordered)
     if outcome.higher_is_better is None:
@@ -191,21 +193,9 @@ def _open(outcome: Outcome, arm: str, chosen: str, *, first: bool) -> str:
     if gap["wins"] == gap["losses"] == 0:
         return f"{ALONE[arm]} does as well on each of the {outcome.n} questions"
     size = _size(outcome, gap)
-    stands = f"{size} {_side(gap['mean'])} it" if float(size.split()[0]) else "level with it"
-    text = f"{ALONE[arm]} is {stands} ({_interval(outcome, gap, first=first)}), no measurable difference"
-    text = f"{text} at n = {outcome.n}"
-    if not gap["low"] <= 0 <= gap["high"] and gap["p_holm"] >= LEVEL:  # the interval is of this pair by itself
-        text = f"{text} (adjusted p {p_value(gap['p_holm'])})"
-    if gap["p_holm"] < LEVEL and abs(gap["mean"]) <= outcome.floor:
-        points = _amount(outcome, outcome.floor)
-        return f"{text}, as the same arm asked twice may differ by {points}"
-    if not gap["needed"]:
-        return f"{text}, and more questions would not settle it"
-    if gap["needed"] <= outcome.n:
-        return f"{text}; a few more questions may settle it"
-    if gap["needed"] > _MOST:
-        return f"{text}; more than {_MOST:,} questions would be needed to settle it"
-    return f"{text}; about {gap['needed']:,} questions would settle it"
+    stands = f"{size} {_side(gap['mean'])} it" if any(digit in size for digit in "123456789") else "level with it"
+    interval = _interval(outcome, gap, first=first)
+    return f"{ALONE[arm]} is {stands} ({interval}), {settle(gap, outcome.n, outcome.floor, outcome.unit)}"
 
 
 def _level(outcome: Outcome, arm: str) -> str:
@@ -216,14 +206,7 @@ def _level(outcome: Outcome, arm: str) -> str:
 
 
 def _size(outcome: Outcome, gap: Mapping[str, Any]) -> str:
-    return _amount(outcome, abs(gap["mean"]))
-
-
-def _amount(outcome: Outcome, value: float) -> str:
-    if outcome.unit != "share":
-        return f"{number(value, outcome.unit)} {unit_name(outcome.unit)}"
-    told = _points(value, 0 if value >= 0.01 else 1)
-    return f"{told} {'point' if told == '1' else 'points'}"
+    return amount(abs(gap["mean"]), outcome.unit)
 
 
 def _interval(outcome: Outcome, gap: Mapping[str, Any], *, first: bool) -> str:
@@ -231,15 +214,10 @@ def _interval(outcome: Outcome, gap: Mapping[str, Any], *, first: bool) -> str:
     low, high = (gap["low"], gap["high"]) if gap["mean"] >= 0 else (-gap["high"], -gap["low"])
     if outcome.unit == "share":
         digits = int(any(0 < abs(each) < 0.01 for each in (low, high, gap["mean"])))  # never 0 for what is not
-        ends = f"{_points(low, digits)} to {_points(high, digits)}"
+        ends = f"{points(low, digits)} to {points(high, digits)}"
     else:
         ends = f"{number(low, outcome.unit)} to {number(high, outcome.unit)}"
     return f"95 % interval {ends}" if first else ends
-
-
-def _points(value: float, digits: int) -> str:
-    rounded = round(100 * value, digits) or 0.0  # never "-0"
-    return f"{rounded:.{digits}f}".replace("-", MINUS)
 
 
 def _side(mean: float) -> str:

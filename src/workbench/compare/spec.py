@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 MAIN = ("base", "tuned", "rag", "hybrid")
@@ -59,6 +59,9 @@ class Spec:
     """What the verdict is about; a key of `metrics.METRICS`."""
     refusals: tuple[str, ...] = ()
     """What counts as abstaining, besides `metrics.REFUSALS`: what the run was taught to say."""
+    pinned: dict[str, Any] = field(default_factory=dict)
+    """What the workspace held at the start and the answers go by, too: min_similarity, top_p, index_revision,
+    index_fingerprint, adapter_sha256, base_fingerprint. A comparison goes on with these or not at all."""
     cautions: tuple[str, ...] = ()
     """What was known at the start to limit what can be concluded; whole sentences."""
 

@@ -1,4 +1,4 @@
-"""What can be said of arms that answered the same questions: intervals, differences, effects, who wins.
+"""What can be said of arms that answered the same questions: intervals, differences, effects.
 
 Everything is paired by question, seeded, and about one metric. It knows nothing of answers, and nothing of what the
 numbers mean.
@@ -135,19 +135,6 @@ def effects(scores: Mapping[str, Sequence[float]], seed: int = 0) -> list[Effect
         Effect(name, each, float(p), needed(row))
         for name, each, p, row in zip(contrasts, _estimates(rows, seed), sign_flips(rows, seed), rows, strict=True)
     ]
-
-
-def winner(scores: Mapping[str, Sequence[float]], differences: Sequence[Difference]) -> str | None:
-    """The arm that is measurably above every other one; None where there is none, or only one arm.
-
-    Larger is better here: for a metric of which less is better, give the values with the other sign.
-    """
-    measurable = [each for each in differences if each.measurable()]
-    beaten = {(each.first, each.second) if each.estimate.mean > 0 else (each.second, each.first) for each in measurable}
-    for arm in scores if len(scores) > 1 else ():
-        if all((arm, other) in beaten for other in scores if other != arm):
-            return arm
-    return None
 
 
 def mcnemar(wins: int, losses: int) -> float:

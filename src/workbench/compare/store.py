@@ -6,127 +6,20 @@ Light: the app's process uses it. A connection is for one thread.
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from workbench import database, files
 from workbench.compare.question import Question, set_hash
+from workbench.compare.records import Answered, Comparison, Ranking, SetSummary
+from workbench.compare.schema import MIGRATIONS
 from workbench.errors import UserError
 from workbench.hybrid import check_name
 
-_MIGRATIONS = [
-    (
-        "001-comparisons",
-        """
-        CREATE TABLE question_sets (
-            name TEXT NOT NULL,
-            number INTEGER NOT NULL, -- the order in which they came
-            key TEXT NOT NULL,
-            question TEXT NOT NULL,  -- JSON: Question.as_dict()
-            PRIMARY KEY (name, key)
-        );
-        CREATE TABLE comparisons (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
-            name TEXT NOT NULL UNIQUE,
-            created_at REAL NOT NULL,
-            spec TEXT NOT NULL,      -- JSON: workbench.compare.spec.Spec
-            costs TEXT NOT NULL DEFAULT '{}',
-            verdict TEXT             -- JSON: workbench.compare.verdict.Verdict, once there is one
-        );
-        CREATE TABLE comparison_questions (
-            comparison INTEGER NOT NULL REFERENCES comparisons (id) ON DELETE CASCADE,
-            number INTEGER NOT NULL,
-            key TEXT NOT NULL,
-            question TEXT NOT NULL,
-            ranking TEXT,            -- JSON: Ranking, once the index was searched for it
-            PRIMARY KEY (comparison, number)
-        );
-        CREATE TABLE comparison_answers (
-            comparison INTEGER NOT NULL,
-            number INTEGER NOT NULL,
-            arm TEXT NOT NULL,
-            text TEXT NOT NULL,
-            citations TEXT NOT NULL, -- JSON: the passages that the model was given
-            figures TEXT NOT NULL,
-            scores TEXT NOT NULL,    -- JSON: metric -> number or null
-            answered_at REAL NOT NULL,
-            PRIMARY KEY (comparison, number, arm),
-            FOREIGN KEY (comparison, number) REFERENCES comparison_questions (comparison, number) ON DELETE CASCADE
-        );
-        """,
-    )
-]
-
-
-@dataclass(frozen=True)
-class SetSummary:
-    """A question set in a list."""
-
-    name: str
-    questions: int
-    answerable: int
-    unanswerable: int
-    with_answers: int
-    with_place: int
-    with_format: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A comparison as it was asked for, and what came of it so far."""
-
-    id: int
-    name: str
-    created_at: float
-    """Seconds since the epoch."""
-    spec: dict[str, Any]
-    """The fields of `workbench.compare.spec.Spec`."""
-    questions: int
-    answers: int
-    costs: dict[str, Any]
-    """What `workbench.compare.costs` measured."""
-    verdict: dict[str, Any] | None
-    """The fields of `workbench.compare.verdict.Verdict`; None before there is one."""
-
-    @property
-    def arms(self) -> list[str]:
-        """The names of its arms, in their order."""
-        return [arm["name"] for arm in self.spec["arms"]]
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """What a search of the index found for a question, deeper than the model is shown."""
-
-    right: tuple[int, ...] | None
-    """The ranks, from 1, of the passages that hold the known place; None where the place is not known."""
-    hits: tuple[dict[str, Any], ...] = ()
-    """document, place, similarity of each, best first."""
-
-    @property
-    def rank(self) -> int | None:
-        """The best rank of a right passage; None where none was found or the place is not known."""
-        return min(self.right) if self.right else None
-
-
-@dataclass(frozen=True)
-class Answered:
-    """One arm's answer to one question."""
-
-    number: int
-    """Of the question, from 0."""
-    arm: str
-    text: str
-    citations: tuple[dict[str, Any], ...] = ()
-    """The passages that the model was given, as `workbench.chat.answer.Citation` names their fields."""
-    figures: dict[str, Any] = field(default_factory=dict)
-    """The fields of `workbench.chat.answer.Figures`, seconds, joules, not_in_library."""
-    scores: dict[str, float | None] = field(default_factory=dict)
-    """By metric; see `workbench.compare.metrics`. None: the metric says nothing of this answer."""
+__all__ = ["Answered", "CompareStore", "Comparison", "Ranking", "SetSummary"]
 
 
 class CompareStore:
@@ -138,7 +31,7 @@ class CompareStore:
         Raises:
             UserError: it cannot be opened.
         """
-        self._connection = database.connect(path, _MIGRATIONS, owner="comparisons")
+        self._connection = database.connect(path, MIGRATIONS, owner="comparisons")
 
     def __enter__(self) -> CompareStore:
         return self
@@ -277,26 +170,27 @@ class CompareStore:
         return {(row["number"], row["arm"]) for row in rows}
 
     def add_answer(self, comparison: int, answer: Answered) -> None:
-        """Keep an answer; each arm answers a question once."""
-        self._connection.execute(
-            "INSERT INTO comparison_answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                comparison, answer.number, answer.arm, answer.text,
-                _json(answer.citations), _json(answer.figures), _json(answer.scores), time.time(),
-            ),
-        )  # fmt: skip
+        """Keep an answer; each arm answers a question once.
 
-    def answers(self, comparison: int, *, since: float = 0.0) -> list[Answered]:
-        """The answers so far, by question and in the order of the arms.
-
-        Args:
-            comparison: its id.
-            since: only those that came at this time (seconds since the epoch) or later.
+        Raises:
+            UserError: the comparison was deleted.
         """
+        row = (
+            comparison, answer.number, answer.arm, answer.text,
+            _json(answer.citations), _json(answer.figures), _json(answer.scores), time.time(),
+        )  # fmt: skip
+        try:
+            self._connection.execute("INSERT INTO comparison_answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        except sqlite3.IntegrityError as error:
+            if "FOREIGN KEY" not in str(error):
+                raise
+            raise UserError("the comparison was deleted", do="Start a new one.") from None
+
+    def answers(self, comparison: int) -> list[Answered]:
+        """The answers so far, by question and in the order of the arms."""
         order = {arm: place for place, arm in enumerate(self.comparison(comparison).arms)}
         rows = self._connection.execute(
-            "SELECT * FROM comparison_answers WHERE comparison = ? AND answered_at >= ? ORDER BY number",
-            (comparison, since),
+            "SELECT * FROM comparison_answers WHERE comparison = ? ORDER BY number", (comparison,)
         )
         found = [_answered(row) for row in rows]
         return sorted(found, key=lambda answer: (answer.number, order.get(answer.arm, len(order))))

@@ -10,13 +10,18 @@ import statistics as plain
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.compare import advice, attribution, cautions, decision
 from workbench.compare.evidence import Evidence
 from workbench.compare.question import Question
 from workbench.compare.recommend import Outcome, recommend
+from workbench.compare.resampling import LEVEL
+from workbench.compare.settling import floor_of
 from workbench.compare.store import Answered, Comparison, Ranking
+
+if TYPE_CHECKING:
+    from workbench.compare.statistics import Difference, Effect
 
 _ALWAYS = ("f1", "exact_match", "right")
 """Metrics whose differences every verdict has, besides its own metric."""
@@ -46,8 +51,9 @@ def build(
         comparison, created_at, made_at, asked, costs, spec: what it is of. metric, metric_title, n: what it is about,
         and on how many questions. recommendation (one sentence), recommended, winner: see `recommend`. cautions:
         sentences. arms: by arm its metrics (mean, low, high, n), medians, abstention, f1_answerable. retrieval: hit,
-        mrr, ndcg at k, or None. differences, effects: rows by metric. noise: what the same arm asked twice differs by,
-        or None. attribution: every category with its questions. decision: the table's rows. next: advice.
+        mrr, ndcg at k, or None. differences, effects: rows by metric, with the noise floor that each is held against
+        and whether it is measurable. noise: what the same arm asked twice differs by, or None. attribution: every
+        category with its questions. decision: the table's rows. next: advice.
     """
     from workbench.compare.metrics import METRICS
 
@@ -59,6 +65,7 @@ def build(
         Outcome(
             metric.title, metric.unit, metric.higher_is_better, means, n, len(evidence.paired),
             families[metric.name].rows, families[metric.name].floor,
+            [arm for arm in evidence.main if arm not in means],
         )
     )  # fmt: skip
     attributed = attribution.of_evidence(evidence)
@@ -111,18 +118,33 @@ def _family(evidence: Evidence, metric: str) -> _Family:
     said = [arm for arm in evidence.main if evidence.scored(metric, [arm])]
     scores = evidence.scores(metric, said) if said else {}
     noise = _noise(evidence, metric)
-    floor = max(abs(noise["low"]), abs(noise["high"])) if noise else 0.0
+    floor = floor_of(noise)
     rows = []
     if len(said) > 1 and scores[said[0]]:
-        rows = [_difference(each, floor) for each in statistics.differences(scores)]
+        rows = [difference_row(each, floor) for each in statistics.differences(scores)]
     return _Family(scores, rows, noise, floor)
 
 
-def _difference(difference: Any, floor: float) -> dict[str, Any]:
-    """A difference is measurable where the statistics say so and the same arm asked twice does not differ as much."""
-    row = {**asdict(difference), **asdict(difference.estimate)}
+def difference_row(difference: Difference, floor: float) -> dict[str, Any]:
+    """A row of `differences`: it is measurable where the statistics say so and the same arm asked twice does not
+    differ as much."""
+    row = {**asdict(difference), **asdict(difference.estimate), "floor": floor}
     del row["estimate"]
     return {**row, "measurable": bool(difference.measurable() and abs(difference.estimate.mean) > floor)}
+
+
+def effect_row(effect: Effect, floor: float) -> dict[str, Any]:
+    """A row of `effects`: it is measurable where p and the interval say so and it is above the noise floor.
+
+    The floor is of one difference between two arms. A main effect is the mean of two such differences, so it can be
+    off by no more than one of them; the interaction is one difference less another, so it can be off by both: its
+    floor is twice as high. p is of this effect alone, not adjusted: an effect is looked at for itself.
+    """
+    held = 2 * floor if effect.name == "interaction" else floor
+    mean, low, high = effect.estimate.mean, effect.estimate.low, effect.estimate.high
+    measurable = effect.p < LEVEL and not low <= 0 <= high and abs(mean) > held
+    row = {"name": effect.name, **asdict(effect.estimate), "p": effect.p, "needed": effect.needed, "floor": held}
+    return {**row, "measurable": bool(measurable)}
 
 
 def _noise(evidence: Evidence, metric: str) -> dict[str, Any] | None:
@@ -143,14 +165,14 @@ def _effects(evidence: Evidence, family: _Family) -> list[dict[str, Any]]:
 
     found = statistics.effects(family.scores) if family.n else []
     if found:
-        return [{"name": each.name, **asdict(each.estimate), "p": each.p, "needed": each.needed} for each in found]
+        return [effect_row(each, family.floor) for each in found]
     for name, first, second in (("tuning", "tuned", "base"), ("retrieval", "rag", "base")):
         if set(family.scores) == {first, second} and family.rows:
             (row,) = family.rows
             sign = 1 if row["first"] == first else -1
             ends = sorted((sign * row["low"], sign * row["high"]))
             effect = {"name": name, "mean": sign * row["mean"], "low": ends[0], "high": ends[1], "n": row["n"]}
-            return [{**effect, "p": row["p"], "needed": row["needed"]}]
+            return [{**effect, **{key: row[key] for key in ("p", "needed", "floor", "measurable")}}]
     return []
 
 

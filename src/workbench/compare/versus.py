@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from workbench.compare.question import Question
-from workbench.compare.spec import FEWEST
+from workbench.compare.spec import FEWEST, MAIN
 from workbench.compare.store import Answered, CompareStore, Comparison
 from workbench.errors import UserError
 
@@ -24,6 +24,11 @@ _SAME = {
     "refusals": "what counts as abstaining",
 }
 """Settings which, besides the run, may be behind a difference."""
+_PINNED = {
+    "min_similarity": "the least similarity of a passage",
+    "top_p": "top_p",
+}
+"""The same of what the workspace held when each began (`Spec.pinned`)."""
 
 _Given = Mapping[tuple[str, str], tuple[int, Question, Answered]]
 
@@ -71,7 +76,10 @@ def compare(store: CompareStore, first: Comparison, second: Comparison, metric: 
         "n": len(shared),
         "arms": _adjusted(rows),
         "changed": [row for arm in arms for row in _changed(arm, pairs[arm], before, after, metric)],
-        "cautions": _cautions(first, second, len(shared), rows, arms),
+        "cautions": [
+            *_settings(first, second, arms),
+            *_questions(first, second, len(shared), rows, arms, (before, after)),
+        ],
     }
 
 
@@ -120,22 +128,53 @@ def _changed(arm: str, keys: list[str], before: _Given, after: _Given, metric: s
     return sorted(found, key=lambda row: row["second_score"] - row["first_score"])
 
 
-def _cautions(
-    first: Comparison, second: Comparison, shared: int, rows: list[dict[str, Any]], arms: list[str]
-) -> list[str]:
-    found = []
-    differ = [words for name, words in _SAME.items() if first.spec.get(name) != second.spec.get(name)]
-    bases = [{arm["name"]: arm["hybrid"].split("+")[0] for arm in each.spec["arms"]} for each in (first, second)]
+def _settings(first: Comparison, second: Comparison, arms: list[str]) -> list[str]:
+    """What else than the run was another: in the spec, and in what the workspace held when each began."""
+    one, other = first.spec, second.spec
+    differ = [words for name, words in _SAME.items() if one.get(name) != other.get(name)]
+    differ += [words for name, words in _PINNED.items() if _moved(one, other, name)]
+    bases = [{arm["name"]: arm["hybrid"].split("+")[0] for arm in each["arms"]} for each in (one, other)]
     if any(bases[0][arm] != bases[1][arm] for arm in arms):
         differ.insert(0, "the base model")
+    elif _moved(one, other, "base_fingerprint"):
+        differ.insert(0, "the base model's weights")
+    found = []
     if differ:
-        run = "the run" if first.spec.get("run") != second.spec.get("run") else ""
+        run = "the run" if one.get("run") != other.get("run") or _moved(one, other, "adapter_sha256") else ""
         what = " and ".join(filter(None, [", ".join(differ), run]))
         found.append(f"They differ in {what}: a difference may come of any of these.")
+    if one.get("index") and one.get("index") == other.get("index"):
+        if _moved(one, other, "index_fingerprint"):
+            found.append("The index was rebuilt with another embedding model in between: it may find other passages.")
+        elif _moved(one, other, "index_revision"):
+            found.append("The index was rebuilt or updated in between: it may hold or find other passages.")
+    if one.get("run") and one.get("run") == other.get("run") and _moved(one, other, "adapter_sha256"):
+        found.append(f"The run {one['run']} was trained anew in between: its adapter is another one.")
+    return found
+
+
+def _moved(one: Mapping[str, Any], other: Mapping[str, Any], name: str) -> bool:
+    """Whether something that both pinned is another; comparisons of before there was `pinned` tell nothing."""
+    pinned = [each.get("pinned") or {} for each in (one, other)]
+    return all(name in each for each in pinned) and pinned[0].get(name) != pinned[1].get(name)
+
+
+def _questions(
+    first: Comparison,
+    second: Comparison,
+    shared: int,
+    rows: list[dict[str, Any]],
+    arms: list[str],
+    answers: tuple[_Given, _Given],
+) -> list[str]:
+    """What the figures rest on."""
+    found = []
     if only := max(first.questions, second.questions) - shared:
         found.append(f"{shared} questions stand in both; up to {only} that only one of them asked are left out.")
-    for each in (first, second):
-        if each.answers < each.questions * len(each.arms):
+    for each, given in zip((first, second), answers, strict=True):
+        # An oracle is asked only where the place of the answer is known: of the main arms alone all is expected.
+        main = [arm for arm in each.arms if arm in MAIN]
+        if sum(arm in main for _, arm in given) < each.questions * len(main):
             found.append(f"{each.name} has not answered everything; what is missing in either is left out.")
     least = min((row["difference"]["n"] for row in rows), default=0)
     if least < FEWEST:

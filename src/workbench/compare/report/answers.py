@@ -68,7 +68,7 @@ def _question(
         for each in question.messages[:-1]
     )
     return (
-        f'<section class="question"><h4 class="quiet">Question {number}</h4>{earlier}'
+        f'<section class="question"><h4 class="quiet">Question {number + 1}</h4>{earlier}'
         f'<p class="asked" dir="auto">{escape(question.text, lines=True)}</p>'
         f'<p class="quiet" dir="auto">{escape(_right(question))} {escape(_place(question, ranking))}</p>'
         f'<div class="wide"><table class="answers"><thead><tr><td></td>{head}</tr></thead>'

@@ -47,7 +47,7 @@ def differences(verdict: Verdict) -> tuple[str, str] | None:
         for each in differences_of(verdict, metric)
     ]
     effects = [
-        _difference(_EFFECTS.get(each["name"], str(each["name"])), each, metric, _is_measurable(each))
+        _difference(_EFFECTS.get(each["name"], str(each["name"])), each, metric, bool(each.get("measurable")))
         for each in (verdict.get("effects") or {}).get(metric) or ()
     ]
     groups = [group for group in (pairs, effects) if group]
@@ -94,11 +94,3 @@ def _difference(label: str, row: Mapping[str, Any], metric: str, filled: bool) -
 def _mark(label: str, row: Mapping[str, Any], metric: str, *, signed: bool, filled: bool = True) -> Mark:
     mean, low, high = (figures.scaled(row.get(name), unit(metric)) for name in ("mean", "low", "high"))
     return Mark(label, mean, low, high, figures.interval(row, unit(metric), signed=signed), filled)
-
-
-def _is_measurable(effect: Mapping[str, Any]) -> bool:
-    """As `workbench.compare.statistics.Difference.measurable`, without Holm's correction."""
-    low, high, p = (effect.get(name) for name in ("low", "high", "p"))
-    if not (figures.known(low) and figures.known(high) and figures.known(p)):
-        return False
-    return p < 0.05 and (low > 0 or high < 0)

@@ -12,6 +12,7 @@ from typing import Any
 from workbench.compare import figures
 from workbench.compare.figures import MISSING
 from workbench.compare.metrics import METRICS
+from workbench.compare.settling import questions_needed
 from workbench.compare.spec import MAIN
 
 Verdict = Mapping[str, Any]
@@ -21,10 +22,15 @@ HOW_COUNTED = (
     "Intervals are 95 % bootstrap intervals (BCa) of the mean.",
     "Differences are paired by question. p is that of an exact McNemar test where every value is 0 or 1, else of a "
     "paired permutation test (signs flipped at random); Holm's correction is over all pairs of the main arms. A "
-    "difference is measurable where the corrected p is below 0.05 and the interval excludes 0.",
+    "difference is measurable where the corrected p is below 0.05, the interval excludes 0, and it is above the noise "
+    "floor: the farther end of the interval of what an arm that was asked again differs from itself, where one was.",
     "The effect of tuning is the mean of (tuned - base) and (hybrid - rag), that of retrieval the mean of (rag - base) "
-    "and (hybrid - tuned); the interaction is (hybrid - rag) - (tuned - base).",
-    "Questions needed: about how many would show a difference of this size with a power of 80 %.",
+    "and (hybrid - tuned); the interaction is (hybrid - rag) - (tuned - base). Whether one is measurable goes by its "
+    "own p, not corrected, its interval, and the noise floor, which is twice as high for the interaction, a difference "
+    "of two differences.",
+    "Questions needed: about how many would show a difference of this size with a power of 80 %. `a few more` stands "
+    "where as many were asked already and it is not measurable yet, a dash where no number would settle it or the "
+    "noise floor decides.",
 )
 """The statistics used, a paragraph each."""
 
@@ -131,11 +137,12 @@ def effects(verdict: Verdict, metric: str) -> Table | None:
             each["name"],
             figures.interval(each, unit(metric), signed=True),
             figures.p_value(each.get("p")),
-            figures.count(each.get("needed")),
+            _measurable(each),
+            _needed(each),
         )
         for each in found
     ]
-    columns = ("effect", heading(metric, difference=True), "p", "questions needed")
+    columns = ("effect", heading(metric, difference=True), "p", "measurable", "questions needed")
     return Table(f"Effects on {title(metric)}", columns, tuple(rows)) if rows else None
 
 
@@ -149,8 +156,8 @@ def differences(verdict: Verdict, metric: str) -> Table | None:
             figures.p_value(each.get("p")),
             figures.p_value(each.get("p_holm")),
             str(each.get("test") or MISSING),
-            "yes" if each.get("measurable") else "no",
-            figures.count(each.get("needed")),
+            _measurable(each),
+            _needed(each),
         )
         for each in differences_of(verdict, metric)
     ]
@@ -159,6 +166,16 @@ def differences(verdict: Verdict, metric: str) -> Table | None:
         "questions needed",
     )  # fmt: skip
     return Table(f"Differences in {title(metric)}", columns, tuple(rows)) if rows else None
+
+
+def _measurable(row: Mapping[str, Any]) -> str:
+    """Verdicts of before effects told it do not tell it."""
+    told = row.get("measurable")
+    return MISSING if told is None else "yes" if told else "no"
+
+
+def _needed(row: Mapping[str, Any]) -> str:
+    return questions_needed(row, row.get("n") or 0, row.get("floor") or 0.0)
 
 
 def tested(verdict: Verdict, metric: str) -> list[Table | None]:
