@@ -99,17 +99,19 @@ def _use(evidence: Evidence, of: Mapping[str, Sequence[int]]) -> list[_Found]:
     broke, misled = of.get("tuning_broke", []), of.get("passages_misled", [])
     if not evidence.has_run:
         both = [*wrong, *timid]
+        fewer = "Try a smaller k, or tune" if evidence.spec.top_k > 1 else "Tune"
         return [
             (
                 both,
                 f"Tune the model on pairs with `context:`, so that it learns to use passages: it had the right one for "
                 f"{_n(both)} and did not use it.",
             ),
-            (misled, f"Try a smaller k, or tune on pairs with `context:`: passages misled the model on {_n(misled)}."),
+            (misled, f"{fewer} on pairs with `context:`: passages misled the model on {_n(misled)}."),
         ]
     if not evidence.has_index:
         return [(broke, f"Tune more gently (fewer epochs, a lower learning rate): tuning broke {_n(broke)}.")]
     trained = [*wrong, *broke]
+    fewer = "Try a smaller k, or more pairs" if evidence.spec.top_k > 1 else "Train on more pairs"
     return [
         (
             trained,
@@ -118,7 +120,7 @@ def _use(evidence: Evidence, of: Mapping[str, Sequence[int]]) -> list[_Found]:
         ),
         (
             misled,
-            f"Try a smaller k, or more pairs with `context:`: on {_n(misled)} the passages misled a model that is "
+            f"{fewer} with `context:`: on {_n(misled)} the passages misled a model that is "
             "right without them.",
         ),
         (
