@@ -43,8 +43,10 @@ class CompareScreen(CompareBrowser):
         if action in _ANSWERS:
             return self.shown_answers is not None
         match action:
-            case "filter" | "search":
+            case "filter":
                 return line is not None and self.view == "questions"
+            case "search":
+                return line is not None
             case "view":
                 return True if line is not None else None
             case "stop":
@@ -206,7 +208,10 @@ class CompareScreen(CompareBrowser):
     def action_filter(self) -> None:
         self.query_one(QuestionsView).next_category()
 
-    def action_search(self) -> None:
+    async def action_search(self) -> None:
+        if self.view != "questions":
+            await self.read_questions()  # before the field is gone to: questions that come later would close it
+            self.show_view("questions")
         self.query_one(QuestionsView).search()
 
     def action_leave(self) -> None:

@@ -46,8 +46,8 @@ class ComparisonLine:
 
     @property
     def asked(self) -> int:
-        """Answers that it has when it is done; an oracle leaves out questions, so it may end with fewer."""
-        return self.comparison.questions * len(self.comparison.arms)
+        """Answers that it has when it is done."""
+        return self.comparison.expected
 
     @property
     def recommended(self) -> str:

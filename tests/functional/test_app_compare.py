@@ -274,6 +274,16 @@ async def test_questions_are_filtered_by_attribution_and_by_words(workspace: Wor
         assert len(rows(pilot, "#question-table")) == len(brought)
 
 
+async def test_a_search_from_the_verdict_goes_to_the_questions(workspace: Workspace, settle: Settle) -> None:
+    write_comparison(workspace, "handbook", 22)
+    async with WorkbenchApp(workspace).run_test(size=(100, 40)) as pilot:
+        await pilot.press("6")
+        await settle(pilot)
+        await pilot.press("slash", *"birth moth", "enter")
+        await settle(pilot)
+        assert [row[0].strip() for row in rows(pilot, "#question-table")] == ["1"]
+
+
 async def test_answers_stand_side_by_side_with_scores_and_sources(workspace: Workspace, settle: Settle) -> None:
     write_comparison(workspace, "handbook", 22)
     async with WorkbenchApp(workspace).run_test(size=(100, 45)) as pilot:

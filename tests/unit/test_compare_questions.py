@@ -528,3 +528,8 @@ print(sorted({HEAVY!r} & set(sys.modules)))
         [sys.executable, "-P", "-c", script, workspace.root], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+def test_rows_of_one_file_may_name_their_answers_otherwise(workspace: Workspace) -> None:
+    rows = lines({"question": "One?", "answers": ["1"]}, {"question": "Two?", "Answer": "2"}, {"question": "Three?"})
+    assert [question.answers for question in bring(workspace, "q.jsonl", rows)[1]] == [("1",), ("2",), ()]

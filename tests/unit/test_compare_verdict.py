@@ -278,7 +278,7 @@ def test_retrieval_hurts_and_tuning_makes_no_difference() -> None:
 def test_too_few_questions_recommend_nobody() -> None:
     made = concluded({arm: [value] * 29 for arm, value in zip(MAIN, (0.0, 0.1, 0.2, 1.0), strict=True)})
     assert (made["recommended"], made["winner"]) == (None, None)
-    assert made["recommendation"].startswith("Too few questions to recommend an arm: 29 were answered by all")
+    assert made["recommendation"].startswith("Too few questions to recommend an arm: 29 could be scored for all arms")
     assert "100 % with the hybrid" in made["recommendation"]
     assert any("29 questions" in caution for caution in made["cautions"])
     enough = concluded({arm: [value] * 30 for arm, value in zip(MAIN, (0.0, 0.1, 0.2, 1.0), strict=True)})

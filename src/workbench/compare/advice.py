@@ -120,8 +120,7 @@ def _use(evidence: Evidence, of: Mapping[str, Sequence[int]]) -> list[_Found]:
         ),
         (
             misled,
-            f"{fewer} with `context:`: on {_n(misled)} the passages misled a model that is "
-            "right without them.",
+            f"{fewer} with `context:`: on {_n(misled)} the passages misled a model that is right without them.",
         ),
         (
             timid,

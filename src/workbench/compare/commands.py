@@ -263,7 +263,7 @@ def _row(comparison: Comparison, job: JobFolder | None) -> dict[str, Any]:
         "state": job.status().state if job else None,
         "questions": comparison.questions,
         "answers": comparison.answers,
-        "of": comparison.questions * len(comparison.arms),
+        "of": comparison.expected,
         "recommended": verdict.get("recommended"),
         "recommendation": verdict.get("recommendation"),
         "job": job.id if job else None,

@@ -134,6 +134,10 @@ def _question(row: Row, columns: Mapping[str, str], *, is_csv: bool) -> Question
         NotAPair: what keeps the row from being one.
     """
     values = {name: row.columns[column] for name, column in columns.items() if column in row.columns}
+    if "answers" in columns and "answers" not in values:  # rows of one file may say it in other words
+        taken = set(columns.values())
+        others = (own for own in row.columns if own not in taken and own.strip().lower() in COLUMNS["answers"])
+        values["answers"] = row.columns.get(next(others, ""))
     messages, closing = _messages(values, columns)
     given = values.get("answers", closing)
     answers = _answers(given, is_csv=is_csv)

@@ -73,17 +73,18 @@ def _answer(context: Context, store: CompareStore, comparison: Comparison) -> No
     questions = store.asked(comparison.id)
     answered = store.answered(comparison.id)
     ranked = store.rankings(comparison.id)
-    total = len(questions) * len(spec.arms)
+    total = comparison.expected
     # What one question costs in all arms comes together, so that those of a stopped comparison are paired.
     left = [
         (number, question, [arm for arm in spec.arms if (number, arm.name) not in answered])
         for number, question in enumerate(questions)
     ]
-    context.progress(len(answered), total, unit="answers", message="Loading the models")
+    done = len(answered)
+    context.progress(done, total, unit="answers", message="Loading the models")
     be_offline()
     answerer = Answerer(context.workspace, spec)
     try:
-        if len(answered) < total:
+        if done < total:
             answerer.load()
         for number, question, arms in left:
             if not arms:
@@ -100,7 +101,8 @@ def _answer(context: Context, store: CompareStore, comparison: Comparison) -> No
                     context.check_stop()
                     assert answer is not None
                     store.add_answer(comparison.id, answer)
-            context.progress((number + 1) * len(spec.arms), total, unit="answers", message="Answering")
+                    done += 1
+            context.progress(done, total, unit="answers", message="Answering")
         store.set_costs(comparison.id, _costs(context, spec, answerer))
     finally:
         answerer.close()

@@ -112,7 +112,7 @@ def _nothing(outcome: Outcome, arms: Sequence[str]) -> str | None:
         gap = outcome.gap(ordered[0], ordered[-1])
         apart = "measurably" if gap["measurable"] else "not measurably"
         return (
-            f"Too few questions to recommend an arm: {n} {'was' if n == 1 else 'were'} answered by all, and at least "
+            f"Too few questions to recommend an arm: {n} could be scored for all arms, and at least "
             f"{FEWEST} are needed; so far {title} is {ranked}, and the first is {apart} {_side(gap['mean'])} the last "
             f"({_interval(outcome, gap, first=True)})."
         )

@@ -35,7 +35,15 @@ class Comparison:
     costs: dict[str, Any]
     """What `workbench.compare.costs` measured."""
     verdict: dict[str, Any] | None
-    """The fields of `workbench.compare.verdict.Verdict`; None before there is one."""
+    """What `workbench.compare.verdict.build` gave; None before there is one."""
+    placed: int = 0
+    """Questions whose right passage, or its document, is known."""
+
+    @property
+    def expected(self) -> int:
+        """Answers that it has when it is done; fewer where an oracle's document holds nothing that was found."""
+        oracles = sum(bool(arm.get("oracle")) for arm in self.spec["arms"])
+        return self.questions * (len(self.spec["arms"]) - oracles) + self.placed * oracles
 
     @property
     def arms(self) -> list[str]:

@@ -237,7 +237,9 @@ class CompareStore:
 
 _COMPARISONS = (
     "SELECT *, (SELECT count(*) FROM comparison_questions WHERE comparison = comparisons.id) AS questions,"
-    " (SELECT count(*) FROM comparison_answers WHERE comparison = comparisons.id) AS answers FROM comparisons"
+    " (SELECT count(*) FROM comparison_answers WHERE comparison = comparisons.id) AS answers,"
+    " (SELECT count(coalesce(json_extract(question, '$.document'), json_extract(question, '$.context')))"
+    " FROM comparison_questions WHERE comparison = comparisons.id) AS placed FROM comparisons"
 )
 
 
@@ -245,6 +247,7 @@ def _comparison(row: Any) -> Comparison:
     return Comparison(
         row["id"], row["name"], row["created_at"], json.loads(row["spec"]), row["questions"], row["answers"],
         json.loads(row["costs"]), json.loads(row["verdict"]) if row["verdict"] else None,
+        row["placed"],
     )  # fmt: skip
 
 

@@ -91,7 +91,7 @@ def versus_markdown(found: dict[str, Any]) -> str:
 def subtitle(verdict: Mapping[str, Any]) -> str:
     """How many questions it rests on, and when."""
     n, asked = (figures.count(verdict.get(name)) for name in ("n", "asked"))
-    return f"{n} of {asked} questions were answered by every main arm; {figures.moment(verdict.get('made_at'))}."
+    return f"{n} of {asked} questions could be scored for every main arm; {figures.moment(verdict.get('made_at'))}."
 
 
 def advice(row: Mapping[str, Any]) -> str:
