@@ -115,25 +115,36 @@ class CompareScreen(CompareBrowser):
         self.app.push_screen(question, answered)
 
     async def _delete(self, line: ComparisonLine) -> None:
+        ids = [each.comparison.id for each in self.lines]
+        at = ids.index(line.comparison.id)
         await self.store.do(lambda store: store.delete(line.comparison.id))
+        if below_or_above := [*ids[at + 1 :], *reversed(ids[:at])]:
+            self.select_comparison(below_or_above[0])
         self.show_view("verdict")
         self.refresh_data()
 
     # Two of them
 
-    def action_versus(self) -> None:
+    async def action_versus(self) -> None:
         from screens.modals.choose import Choice, Choose
         from screens.times import ago
 
         line = self._line
-        others = [other for other in self.lines if other.comparison.id != line.comparison.id]
+        shared = await self.store.do(lambda store: store.shared(line.comparison.id))
+        others = [other for other in self.lines if other.comparison.id in shared]
+        if not others:
+            raise UserError(
+                "no other comparison asks any of its questions",
+                where=line.name,
+                do="Press n: take the same set and seed.",
+            )
         # The newest of the earlier ones is the likeliest: before the latest run.
         others.sort(key=lambda other: other.comparison.created_at > line.comparison.created_at)
         choices = [
             Choice(
                 other.name,
                 other.name,
-                f"{ago(other.comparison.created_at)}, {other.comparison.questions:,} questions"
+                f"{ago(other.comparison.created_at)}, {shared[other.comparison.id]:,} questions in common"
                 + (f", run {other.comparison.spec['run']}" if other.comparison.spec.get("run") else ""),
             )
             for other in others
@@ -205,8 +216,8 @@ class CompareScreen(CompareBrowser):
     def action_view(self) -> None:
         self.show_view(VIEWS[(VIEWS.index(self.view) + 1) % len(VIEWS)])
 
-    def action_filter(self) -> None:
-        self.query_one(QuestionsView).next_category()
+    def action_filter(self, by: int) -> None:
+        self.query_one(QuestionsView).step_category(by)
 
     async def action_search(self) -> None:
         if self.view != "questions":

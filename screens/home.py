@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from screens.base import WorkbenchScreen
 from screens.commands import bindings
+from screens.compare_state import comparison_lines
 from screens.home_state import Step, WorkspaceState, next_step, read_state
 from screens.watcher import Job, JobBoard
 from screens.widgets.columns import Column, columns
@@ -21,9 +22,11 @@ from workbench.errors import UserError
 from workbench.jobs import control
 from workbench.text import for_terminal
 
+_VERDICTS = 2  # that are shown, the newest
+
 
 class _Panel(Static):
-    """One part of the workspace: lines made for its width and cut to its height. A click shows its screen."""
+    """One part of the workspace: lines made for its width, and cut to its height if it has one. A click opens it."""
 
     def __init__(self, id: str, title: str, mode: str) -> None:
         super().__init__(id=id, classes="panel", markup=False)
@@ -45,7 +48,7 @@ class _Panel(Static):
     def _fit(self) -> None:
         lines, room = self._lines(max(1, self.content_size.width)), max(1, self.content_size.height)
         self.set_class(len(lines) > 1, "-table")
-        if len(lines) > room:
+        if len(lines) > room and not self.styles.is_auto_height:
             lines = [*lines[: room - 1], _muted(f"and {len(lines) - room + 1} more")]
         self.update(Content("\n").join(lines))
 
@@ -57,6 +60,7 @@ class HomeScreen(WorkbenchScreen):
     BINDINGS = bindings(SCOPE)
     CSS_PATH = "home.tcss"
     AUTO_FOCUS = None
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (28, "-high")]  # noqa: RUF012
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,6 +75,7 @@ class HomeScreen(WorkbenchScreen):
                 yield _Panel("runs", "Runs", "training")
                 yield _Panel("library", "Library", "library")
                 yield _Panel("models", "Models and chats", "chat")
+                yield _Panel("comparisons", "Verdicts", "compare")
 
     # What changes
 
@@ -105,6 +110,7 @@ class HomeScreen(WorkbenchScreen):
             ("runs", partial(_runs, jobs)),
             ("library", partial(_library, state)),
             ("models", partial(_models, state)),
+            ("comparisons", partial(_comparisons, state, jobs)),
         ):
             fault = state.faults.get(id)
             self.query_one(f"#{id}", _Panel).show(partial(_fault, fault) if fault else lines)
@@ -184,7 +190,18 @@ def _models(state: WorkspaceState, room: int) -> list[Content]:
         for model in state.models
     ]
     chats = f"{state.chats:,} chat{'s' if state.chats != 1 else ''} kept" if state.chats else "No chats yet."
-    return [*columns((Column(""), Column("model"), Column("role")), rows, room, cut=1), Content(""), _muted(chats)]
+    return [*columns((Column(""), Column("model"), Column("role")), rows, room, cut=1), _muted(chats)]
+
+
+def _comparisons(state: WorkspaceState, jobs: Sequence[Job], room: int) -> list[Content]:
+    if not state.comparisons:
+        return [_muted("None yet. A comparison measures whether your task needs retrieval, tuning or both.")]
+    rows = []
+    for line in comparison_lines(state.comparisons[:_VERDICTS], jobs):
+        verdict = line.comparison.verdict
+        said = Content(for_terminal(verdict["recommendation"], one_line=True)) if verdict else Content("")
+        rows.append((_name(line.name), said if verdict and not line.live else state_content(line.state)))
+    return columns((Column("comparison"), Column("verdict")), rows, room, cut=1)
 
 
 def _name(text: str) -> Content:

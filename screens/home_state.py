@@ -14,6 +14,7 @@ from workbench.errors import UserError
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
+    from workbench.compare.records import Comparison
     from workbench.library.catalogue import IndexSummary
     from workbench.pairs.store import DatasetSummary
 
@@ -37,7 +38,7 @@ class WorkspaceState:
     indexes: Sequence[IndexSummary] = ()
     models: Sequence[ModelLine] = ()
     chats: int = 0
-    comparisons: int = 0
+    comparisons: Sequence[Comparison] = ()
     faults: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -71,7 +72,7 @@ def read_state(workspace: Workspace) -> WorkspaceState:
     state.indexes = part("library", lambda: _indexes(workspace), [])
     state.models = part("models", lambda: _models(workspace), [])
     state.chats = part("chats", lambda: _chats(workspace), 0)
-    state.comparisons = part("comparisons", lambda: _comparisons(workspace), 0)
+    state.comparisons = part("comparisons", lambda: _comparisons(workspace), [])
     return state
 
 
@@ -154,10 +155,10 @@ def _chats(workspace: Workspace) -> int:
         return len(store.chats())
 
 
-def _comparisons(workspace: Workspace) -> int:
+def _comparisons(workspace: Workspace) -> list[Comparison]:
     if not workspace.database.exists():
-        return 0
+        return []
     from workbench.compare.store import CompareStore
 
     with CompareStore(workspace.database) as store:
-        return len(store.comparisons())
+        return store.comparisons()

@@ -49,6 +49,7 @@ _MORE = [
     *[("retrieval_brought", "rag hybrid", 1), ("should_have_abstained", "rag", 2)],
 ]
 _OUTCOMES = _FIRST + _MORE
+_VERDICTS: dict[str, dict[str, Any]] = {}  # by all that they rest on: many tests ask for the same one
 CATEGORIES = [category for category, _, _ in _OUTCOMES]
 """The category of question number n is CATEGORIES[n % len(CATEGORIES)]."""
 
@@ -110,9 +111,11 @@ def write_comparison(
 def _add_verdict(store: CompareStore, comparison: int) -> None:
     from workbench.compare import verdict
 
-    asked, answers = store.asked(comparison), store.answers(comparison)
-    made = verdict.build(store.comparison(comparison), asked, answers, store.rankings(comparison))
-    store.set_verdict(comparison, {**made, "made_at": START + 900})
+    told = store.comparison(comparison), store.asked(comparison), store.answers(comparison), store.rankings(comparison)
+    key = repr(told)
+    if key not in _VERDICTS:
+        _VERDICTS[key] = {**verdict.build(*told), "made_at": START + 900}
+    store.set_verdict(comparison, _VERDICTS[key])
 
 
 def _arm(name: str, arms: Sequence[str]) -> Arm:

@@ -30,18 +30,18 @@ WELCOME = Content.from_markup(
 )
 
 
-COLUMNS = (("", 1), ("comparison", 12), ("answers", None), ("use", 6))
+COLUMNS = (("", 1), ("comparison", 12), ("asked", None), ("use", 6))
 """Of the list of comparisons: each one's title and width."""
 
 
 def cells(shown: ComparisonLine, theme: Mapping[str, str]) -> tuple[Text, ...]:
     """A comparison's row in the list; `theme`: `app.theme_variables`."""
     fraction = shown.comparison.answers / shown.asked if shown.asked else 0.0
-    answers = f"{fraction:.0%}" if shown.live else f"{shown.comparison.answers:,}/{shown.asked:,}"
+    asked = f"{shown.comparison.questions:,}" if shown.state == "done" else f"{int(fraction * 100)}%"
     return (
         state_mark(shown.state, theme),
         Text(line(shown.name), no_wrap=True, overflow="ellipsis"),
-        Text(answers, justify="right"),
+        Text(asked, justify="right"),
         Text(line(shown.recommended) or (MISSING if shown.comparison.verdict else "")),
     )
 

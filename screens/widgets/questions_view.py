@@ -95,11 +95,11 @@ class QuestionsView(Vertical):
         row = (0 if first else last) if by is None else table.cursor_row + by
         table.move_cursor(row=min(last, max(0, row)))
 
-    def next_category(self) -> None:
-        """All questions, then those of each category that occurs, then all again."""
+    def step_category(self, by: int) -> None:
+        """All questions, then those of each category that occurs, then all again; -1 goes back."""
         names = [None, *(category.name for category in self._questions.categories)]
         at = names.index(self._category) if self._category in names else 0
-        self._category = names[(at + 1) % len(names)]
+        self._category = names[(at + by) % len(names)]
         self._fill(None)
 
     # Searching

@@ -87,5 +87,6 @@ def test_stopped_it_concludes_from_what_was_answered(tuned: Workspace, command: 
         comparison = store.comparison("stopped")
     assert comparison.verdict
     assert 0 < comparison.verdict["n"] < 60
+    assert comparison.verdict["costs"]["run"]["seconds"] > 0, "what was paid before is told of a part, too"
     assert command("compare", "resume", "stopped", "--follow").code == 0
     assert len(rows(tuned, "stopped")) == 120

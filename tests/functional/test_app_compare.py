@@ -141,8 +141,8 @@ async def test_comparisons_are_listed_newest_first_with_their_verdict(workspace:
         await pilot.press("6")
         await settle(pilot)
         assert [row[1:] for row in rows(pilot, "#comparison-table")] == [
-            ["handbook", "160/160", verdict["recommended"]],
-            ["few", "22/22", "-"],
+            ["handbook", "40", verdict["recommended"]],
+            ["few", "11", "-"],
         ]
         text = " ".join(painted(pilot).split())
         mean = next(arm["metrics"]["f1"]["mean"] for arm in verdict["arms"] if arm["arm"] == "hybrid")
@@ -266,6 +266,10 @@ async def test_questions_are_filtered_by_attribution_and_by_words(workspace: Wor
         await settle(pilot)
         brought = [str(n + 1) for n in range(22) if CATEGORIES[n] == "retrieval_brought"]
         assert [row[0].strip() for row in rows(pilot, "#question-table")] == brought
+        await pilot.press("F")
+        await settle(pilot)
+        assert [row[0].strip() for row in rows(pilot, "#question-table")] == knew
+        await pilot.press("f")
         await pilot.press("slash", *"birth moth", "enter")
         await settle(pilot)
         assert rows(pilot, "#question-table") == [], "of this category none"
@@ -708,6 +712,27 @@ async def test_a_versus_that_ends_while_something_is_in_front_is_kept(
         assert (view.answers.comparison.name, view.answers.line.number) == ("after", 3)
 
 
+async def test_only_comparisons_that_share_questions_are_offered(workspace: Workspace, settle: Settle) -> None:
+    write_comparison(workspace, "after", 11)
+    with CompareStore(workspace.database) as store:
+        spec = store.comparison("after").spec
+        stranger = Question(messages=({"role": "user", "content": "Open?"},), answers=("Aye",))
+        store.create("stranger", spec, [stranger])
+    async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+        await pilot.press("6")
+        await settle(pilot)
+        await pilot.press("j", "c")
+        await settle(pilot)
+        assert "no other comparison asks any of its questions" in notices(pilot)
+        write_comparison(workspace, "before", 5)
+        await pilot.press("1", "6", "c")
+        await settle(pilot)
+        text = painted(pilot)
+        assert "before" in text
+        assert "5 questions in common" in text
+        assert "1 questions in common" not in text
+
+
 async def test_the_verdict_is_made_again_off_the_event_loop(
     workspace: Workspace, settle: Settle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -748,6 +773,19 @@ async def test_the_verdict_is_exported(
         await settle(pilot)
         assert str(Path(file.name)) in notices(pilot)
     assert file.read_text().lstrip().startswith(begins)
+
+
+async def test_the_cursor_stays_where_a_comparison_was_deleted(workspace: Workspace, settle: Settle) -> None:
+    for name in ("oldest", "older", "newer", "newest"):
+        write_comparison(workspace, name, 11)
+    async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+        await pilot.press("6")
+        await settle(pilot)
+        await pilot.press("j")
+        for current in ("older", "oldest", "newest"):  # the one below, or above the last
+            await pilot.press("x", "y")
+            await settle(pilot)
+            assert pilot.app.screen.line.name == current  # type: ignore[attr-defined]
 
 
 async def test_deleting_asks_first(workspace: Workspace, settle: Settle) -> None:

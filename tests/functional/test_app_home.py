@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sample_comparison import write_comparison
 from sample_runs import write_run
 
 from screens.app import WorkbenchApp
@@ -78,6 +79,21 @@ async def test_a_new_workspace_is_shown_and_enter_takes_the_step(
         await settle(pilot)
         assert "tone" in text_of(pilot, "runs")
         assert "Watch tone learn" in text_of(pilot, "step")
+
+
+async def test_the_newest_verdicts_are_told(workspace: Workspace, settle: Settle) -> None:
+    write_comparison(workspace, "handbook", 40)
+    async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        told = text_of(pilot, "comparisons").splitlines()
+        assert told[1].split()[:4] == ["handbook", "Use", "both:", "token"]
+        for name in ("middle", "stopped"):
+            write_comparison(workspace, name, 40, answered=3)
+        await pilot.press("r")
+        await settle(pilot)
+        told = text_of(pilot, "comparisons").splitlines()
+        assert [line.split()[0] for line in told] == ["comparison", "stopped", "middle"]
+        assert "stopped" in told[1].removeprefix("stopped")
 
 
 async def test_missing_weights_are_fetched_by_a_job_each(

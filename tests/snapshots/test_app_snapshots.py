@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sample_comparison import write_comparison
 from sample_runs import write_run
 from syrupy.assertion import SnapshotAssertion
 
@@ -38,6 +39,7 @@ def furnished(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspac
     write_run(
         workspace, "too-fast", "failed", step=30, age=200, error="the loss is nan at step 31. Lower learning_rate."
     )
+    write_comparison(workspace, "handbook", 40)
     here = [ModelLine("smollm2-135m-instruct", "chat", True), ModelLine("all-minilm-l6-v2", "embedding", False)]
     monkeypatch.setattr("screens.home_state._models", lambda workspace: here)
     monkeypatch.setattr("screens.home_state._indexes", lambda workspace: [IndexSummary("handbook", "ready", 42, 318)])

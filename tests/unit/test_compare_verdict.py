@@ -627,14 +627,19 @@ def test_more_pairs_or_other_ones_where_the_model_fails() -> None:
     found = advised(f1, questions=asked, extra={**timid, **withheld})
     starts = [
         (5, "Train on more pairs with `context:`"),  # 1 not used, 4 right before tuning
-        (5, "Lower `without`"),
-        (3, "Withhold the right passage from more pairs"),
+        (5, "Lower `without`"),  # and not to raise it as well, for the 3 that should have abstained
         (2, "Try a smaller k"),
         (1, "Lower `retrieval.min_similarity`"),
     ]
     assert len(found) == len(starts)
     for (number, text), (expected, start) in zip(found, starts, strict=True):
         assert (number, text.startswith(start)) == (expected, True), text
+    assert "which 3 questions lacked as it is" in found[1][1]
+    timid = {(number, "hybrid"): {"abstained": 1.0} for number in range(2)}
+    withhold = [text for _, text in advised(f1, questions=asked, extra=timid) if "`without`" in text]
+    assert len(withhold) == 1
+    assert withhold[0].startswith("Withhold the right passage from more pairs")
+    assert "on 2 questions it abstained wrongly" in withhold[0]
 
 
 def test_without_a_run_tuning_is_advised_and_without_an_index_retrieval() -> None:

@@ -30,7 +30,7 @@ def advise(evidence: Evidence, attributed: Mapping[int, str]) -> list[dict[str, 
     found = [
         *_retrieval(evidence, of.get("retrieval_missed", [])),
         *_use(evidence, of),
-        *_abstaining(evidence, of),
+        *_abstaining(evidence, of.get("should_have_abstained", []), _timid(evidence, of)),
         *_not_measured(evidence, of),
     ]
     rows = [{"advice": text, "questions": len(numbers)} for numbers, text in found if numbers]
@@ -92,9 +92,7 @@ def _retrieval(evidence: Evidence, missed: Sequence[int]) -> list[_Found]:
 
 def _use(evidence: Evidence, of: Mapping[str, Sequence[int]]) -> list[_Found]:
     """Questions that went wrong though what is needed was there."""
-    fullest = evidence.fullest
-    unused = of.get("not_used", [])
-    timid = [number for number in unused if evidence.score(number, fullest, "abstained")]
+    unused, timid = of.get("not_used", []), _timid(evidence, of)
     wrong = [number for number in unused if number not in timid]
     broke, misled = of.get("tuning_broke", []), of.get("passages_misled", [])
     if not evidence.has_run:
@@ -122,25 +120,33 @@ def _use(evidence: Evidence, of: Mapping[str, Sequence[int]]) -> list[_Found]:
             misled,
             f"{fewer} with `context:`: on {_n(misled)} the passages misled a model that is right without them.",
         ),
-        (
-            timid,
-            f"Lower `without` in the recipe's `context:`: on {_n(timid)} the {fullest} arm abstained with the right "
-            "passage before it.",
-        ),
     ]
 
 
-def _abstaining(evidence: Evidence, of: Mapping[str, Sequence[int]]) -> list[_Found]:
-    bold = of.get("should_have_abstained", [])
+def _timid(evidence: Evidence, of: Mapping[str, Sequence[int]]) -> list[int]:
+    """Questions on which the fullest arm abstained with the right passage before it."""
+    return [number for number in of.get("not_used", []) if evidence.score(number, evidence.fullest, "abstained")]
+
+
+def _abstaining(evidence: Evidence, bold: Sequence[int], timid: Sequence[int]) -> list[_Found]:
+    """Questions answered that nothing answers, or the reverse: what mends the one costs the other."""
+    if evidence.has_run and evidence.has_index and len(timid) > len(bold):
+        price = f"; it would cost some of the abstaining, which {_n(bold)} lacked as it is" if bold else ""
+        text = (
+            f"Lower `without` in the recipe's `context:`: on {_n(timid)} the {evidence.fullest} arm abstained with the "
+            f"right passage before it{price}."
+        )
+        return [(timid, text)]
     if not evidence.has_run:
         text = (
             f"Teach the model to say that the library does not tell: it answered {_n(bold)} that nothing answers; tune "
             "on pairs some of which have their right passage withheld (`context:` with `without`)."
         )
     elif evidence.has_index:
+        price = f"; on {_n(timid)} it abstained wrongly, and that would become more" if timid else ""
         text = (
             f"Withhold the right passage from more pairs (raise `without` in the recipe's `context:`): {_n(bold)} that "
-            "nothing answers got an answer all the same."
+            f"nothing answers got an answer all the same{price}."
         )
     else:
         text = (

@@ -86,6 +86,14 @@ def _answer(context: Context, store: CompareStore, comparison: Comparison) -> No
     try:
         if done < total:
             answerer.load()
+        measured = {
+            **comparison.costs,
+            **costs.upfront(context.workspace, spec.run, spec.index),
+            "energy": answerer.energy,
+            "machine": costs.machine(),
+            "measured_at": time.time(),
+        }
+        store.set_costs(comparison.id, measured)  # before the answers, for the verdict of a comparison that is stopped
         for number, question, arms in left:
             if not arms:
                 continue
@@ -103,29 +111,19 @@ def _answer(context: Context, store: CompareStore, comparison: Comparison) -> No
                     store.add_answer(comparison.id, answer)
                     done += 1
             context.progress(done, total, unit="answers", message="Answering")
-        store.set_costs(comparison.id, _costs(context, spec, answerer))
+        store.set_costs(comparison.id, {**measured, "update": _update(context, spec, answerer)})
     finally:
         answerer.close()
 
 
-def _costs(context: Context, spec: Spec, answerer: Answerer) -> dict[str, Any]:
-    measured: dict[str, Any] = {
-        **costs.upfront(context.workspace, spec.run, spec.index),
-        "update": None,
-        "energy": answerer.energy,
-        "machine": costs.machine(),
-        "measured_at": time.time(),
-    }
-    if spec.index:
-        context.progress(0, message="Measuring how soon a changed document changes an answer")
-        try:
-            measured["update"] = probe(
-                context.workspace.index(spec.index),
-                context.folder,
-                answerer.plainly,
-                context.check_stop,
-                k=spec.top_k,
-            )
-        except UserError as error:
-            context.message(f"How soon a change is answered could not be measured: {error}", level="warning")
-    return measured
+def _update(context: Context, spec: Spec, answerer: Answerer) -> dict[str, Any] | None:
+    """How soon a changed document changes an answer; None without retrieval, or where it could not be measured."""
+    if not spec.index:
+        return None
+    context.progress(0, message="Measuring how soon a changed document changes an answer")
+    index = context.workspace.index(spec.index)
+    try:
+        return probe(index, context.folder, answerer.plainly, context.check_stop, k=spec.top_k)
+    except UserError as error:
+        context.message(f"How soon a change is answered could not be measured: {error}", level="warning")
+        return None

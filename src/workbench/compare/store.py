@@ -141,6 +141,16 @@ class CompareStore:
         )
         return [Question.from_dict(json.loads(row["question"])) for row in rows]
 
+    def shared(self, comparison: int) -> dict[int, int]:
+        """By the id of each other comparison that asks some of its questions: how many."""
+        rows = self._connection.execute(
+            "SELECT theirs.comparison, count(*) AS questions FROM comparison_questions AS mine"
+            " JOIN comparison_questions AS theirs ON theirs.key = mine.key AND theirs.comparison != mine.comparison"
+            " WHERE mine.comparison = ? GROUP BY theirs.comparison",
+            (comparison,),
+        )
+        return {row["comparison"]: row["questions"] for row in rows}
+
     def rankings(self, comparison: int) -> dict[int, Ranking]:
         """What was found for its questions so far, by number."""
         rows = self._connection.execute(
