@@ -12,7 +12,7 @@ demo: $(INSTALLED)
 	$(BIN)/workbench demo
 
 test: models
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-all: models check
 	$(BIN)/pytest -m ''
