@@ -28,7 +28,7 @@ from workbench.training.control import start_run
 from workbench.workspace import Workspace, init, shipped
 
 NAME = "handbook"  # of the dataset, the recipe, the run and the index
-QUESTIONS = 40
+QUESTIONS = 60
 _SHOWN = 6  # questions whose answers are printed
 _COLUMNS = {  # of the table, with their metric
     "arm": "",

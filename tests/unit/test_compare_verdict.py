@@ -275,6 +275,22 @@ def test_retrieval_hurts_and_tuning_makes_no_difference() -> None:
     assert "no measurable difference" in made["recommendation"]
 
 
+def test_an_arm_that_says_nothing_better_than_silence_is_not_enough() -> None:
+    """A model tuned to refuse is right where nothing answers; it is not recommended for that alone."""
+    values = {"base": [0.0] * 40, "tuned": [0.0] * 27 + [1.0] * 13, "rag": [0.0] * 40}
+    hybrid = [1.0] * 18 + [0.0] * 9 + [1.0] * 1 + [0.0] * 12
+    asked = [question(number, **({} if number < 27 else {"answers": (), "answerable": False})) for number in range(40)]
+    made = concluded({**values, "hybrid": hybrid}, questions=asked)
+    assert (made["recommended"], made["winner"]) == ("hybrid", None)
+    assert made["recommendation"].startswith("Use both so far: token F1 is 48 % with the hybrid")
+    assert made["recommendation"].endswith("tuning alone has no more than a model that never answers (32 %).")
+    nobody = concluded({**values, "hybrid": values["tuned"]}, questions=asked)
+    assert nobody["recommended"] == "tuned", "where no arm is above it, the caution says so"
+    assert any(
+        "a model that never answers would have token F1 32.5 %; no arm is" in each for each in nobody["cautions"]
+    )
+
+
 def test_too_few_questions_recommend_nobody() -> None:
     made = concluded({arm: [value] * 29 for arm, value in zip(MAIN, (0.0, 0.1, 0.2, 1.0), strict=True)})
     assert (made["recommended"], made["winner"]) == (None, None)
@@ -465,7 +481,8 @@ def test_nobody_is_crowned_inside_the_noise_whatever_is_measurable() -> None:
         means = {arm: round(dice.random(), 2) for arm in arms}
         pairs = [(first, second) for at, first in enumerate(arms) for second in arms[at + 1 :]]
         rows = [pair(a, b, means[a] - means[b], means[a] != means[b] and dice.random() < 0.5) for a, b in pairs]
-        made = recommend(given := outcome(means, rows))
+        silence = round(dice.random(), 2) if dice.random() < 0.5 else None
+        made = recommend(given := replace(outcome(means, rows), silence=silence))
         if len(arms) == 1:
             assert made.recommended is None
             continue

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from workbench.compare.evidence import Evidence
+from workbench.compare.evidence import WITH_REFERENCE, Evidence
 from workbench.compare.figures import share
 from workbench.compare.spec import AGAIN, FEWEST, ORACLE
 
-_WITH_REFERENCE = ("exact_match", "f1", "contains", "rouge_l", "right")
 _FEW_DOCUMENTS = 20
 _LONGEST = 240  # characters of a reason
 _OF_ONE = 2  # questions about one document, on average, from which on they are many
@@ -82,7 +81,7 @@ def _missing_arms(evidence: Evidence, title: str, means: dict[str, float]) -> li
 def _references(evidence: Evidence, metric: str, title: str) -> list[str]:
     asked = [evidence.questions[number] for number in evidence.paired]
     without = sum(not question.answers and question.answerable is not False for question in asked)
-    if not without or metric not in _WITH_REFERENCE:
+    if not without or metric not in WITH_REFERENCE:
         return []
     if without == len(asked):
         return [f"No question has a reference answer: {title} cannot be measured, and no outcome is explained."]
@@ -98,9 +97,9 @@ def _unanswerable(evidence: Evidence, metric: str, title: str, means: dict[str, 
     unanswerable = [number for number in numbers if evidence.questions[number].answerable is False]
     if not unanswerable:
         return ["No question is unanswerable, so whether the arms abstain where they should was not measured."]
-    if metric not in _WITH_REFERENCE:
+    part, found = evidence.silence(metric), []
+    if part is None:
         return []
-    part, found = len(unanswerable) / len(numbers), []
     best = max(means.values(), default=0.0)
     if best <= part:
         found.append(

@@ -13,6 +13,9 @@ from workbench.compare.question import Question
 from workbench.compare.spec import MAIN, Spec
 from workbench.compare.store import Answered, Comparison, Ranking
 
+WITH_REFERENCE = ("exact_match", "f1", "contains", "rouge_l", "right")
+"""Metrics that need a reference answer, and that count abstaining as right where nothing answers the question."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -77,6 +80,13 @@ class Evidence:
         arms = arms or self.main
         numbers = self.scored(metric, arms)
         return {arm: [float(self.score(number, arm, metric) or 0.0) for number in numbers] for arm in arms}
+
+    def silence(self, metric: str) -> float | None:
+        """What a model that never answers would have: the share of the questions that nothing answers, over those that
+        can be right or wrong. None of a metric that abstaining is not right for, or without such questions."""
+        numbers = self.scored("right", self.main) if self.main and metric in WITH_REFERENCE else []
+        unanswerable = sum(self.questions[number].answerable is False for number in numbers)
+        return unanswerable / len(numbers) if unanswerable else None
 
     def is_right(self, number: int, arm: str) -> bool:
         """Whether an answer is right; an arm that was not asked is not."""

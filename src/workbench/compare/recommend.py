@@ -47,6 +47,8 @@ class Outcome:
     """The noise floor: by how much the same arm may differ from itself."""
     unsaid: Sequence[str] = ()
     """Arms that were asked and of which the metric says nothing."""
+    silence: float | None = None
+    """What a model that never answers would have; None where it would have nothing for it."""
 
     def gap(self, first: str, second: str) -> dict[str, Any]:
         """The difference first - second, whichever way round it was computed."""
@@ -62,6 +64,12 @@ class Outcome:
         row = self.gap(first, second)
         return bool(row["measurable"]) and self.better(row["mean"]) > 0
 
+    def no_better_than_silence(self, arm: str) -> bool:
+        """Whether an arm, unlike another one, is not above a model that never answers."""
+        if self.silence is None or max(self.means.values()) <= self.silence:
+            return False
+        return self.means[arm] <= self.silence
+
     def better(self, value: float) -> float:
         """The value with the sign that makes more of it better."""
         return value if self.higher_is_better else -value
@@ -75,6 +83,8 @@ def recommend(outcome: Outcome) -> Recommendation:
     for has shown its worth against doing without, and beyond that nothing is paid for that has not. Measurably: the
     Holm-adjusted test and the 95 % interval both say so, and the difference is above the noise floor. (2) matters
     where the hybrid is measurably above the base and retrieval alone can be told from neither: then it is the hybrid.
+    An arm that is not above a model that never answers is passed over where another one of these is: a model that was
+    tuned to say each time that nothing tells the answer has not learned the task.
 
     The winner is the arm measurably better than every other one; there need be none, and a recommended arm need not
     be one. Below `FEWEST` questions, and for a metric of which neither more nor less is better, there is neither.
@@ -84,7 +94,8 @@ def recommend(outcome: Outcome) -> Recommendation:
         return Recommendation(refusal, None, None)
     unbeaten = [arm for arm in arms if not any(outcome.beats(other, arm) for other in arms if other != arm)]
     worth = [arm for arm in unbeaten if arm == arms[0] or outcome.beats(arm, arms[0])]
-    chosen = (worth or unbeaten)[0]
+    speaking = [arm for arm in worth if arm == arms[0] or not outcome.no_better_than_silence(arm)]
+    chosen = (speaking or worth or unbeaten)[0]
     winner = chosen if all(outcome.beats(chosen, other) for other in arms if other != chosen) else None
     return Recommendation(_sentence(outcome, arms, chosen, winner), chosen, winner)
 
@@ -138,6 +149,12 @@ def _sentence(outcome: Outcome, arms: Sequence[str], chosen: str, winner: str | 
     if open_arms:
         nearest = max(open_arms, key=lambda arm: _chance(outcome, arm, chosen))
         parts.append(_open(outcome, nearest, chosen, first=not told and not hurts))
+    if passed := [
+        arm for arm in open_arms if outcome.no_better_than_silence(arm) and SIMPLER.index(arm) < SIMPLER.index(chosen)
+    ]:
+        has = "has" if len(passed) == 1 else "have"
+        names = " and ".join(ALONE[arm] for arm in passed)
+        parts.append(f"{names} {has} no more than a model that never answers ({100 * (outcome.silence or 0):.0f} %)")
     return f"{head}: {'; '.join(parts)}."
 
 

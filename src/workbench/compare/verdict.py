@@ -65,7 +65,7 @@ def build(
         Outcome(
             metric.title, metric.unit, metric.higher_is_better, means, n, len(evidence.paired),
             families[metric.name].rows, families[metric.name].floor,
-            [arm for arm in evidence.main if arm not in means],
+            [arm for arm in evidence.main if arm not in means], evidence.silence(metric.name),
         )
     )  # fmt: skip
     attributed = attribution.of_evidence(evidence)
