@@ -131,7 +131,8 @@ def _row(arm: dict[str, Any]) -> dict[str, Any]:
             shown[column] = f"{100 * found['mean']:.1f} ({100 * found['low']:.0f} to {100 * found['high']:.0f})"
     untold = arm["abstention"]["recall"]
     shown["not_told_admitted"] = None if untold is None else f"{100 * untold:.0f}"
-    shown["seconds"] = arm["medians"].get("seconds")
+    seconds = arm["medians"].get("seconds")
+    shown["seconds"] = None if seconds is None else f"{seconds:.2f}"
     return shown
 
 
