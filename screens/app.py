@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 _LOOK_AT_JOBS = 0.25  # seconds
 _LOOK_AT_SERVER = 1.0
+_HANG_UP_SECONDS = 3.0  # what an orderly end may take
 _SCREENS = {
     "home": "screens.home:HomeScreen",
     "pairs": "screens.pairs:PairsScreen",
@@ -85,14 +88,29 @@ class WorkbenchApp(App[None]):
     # Life
 
     def on_mount(self) -> None:
+        # Textual leaves the terminal broken on both (only SIGINT is clean).
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            # Textual leaves the terminal broken on both (only SIGINT is clean).
-            loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
+        loop.add_signal_handler(signal.SIGTERM, partial(self.exit, return_code=128 + signal.SIGTERM))
+        signal.signal(signal.SIGHUP, lambda *_: self._hang_up(loop))
         self.theme_changed_signal.subscribe(self, lambda theme: self._theme_chosen(theme.name))
         self.call_after_refresh(self._after_first_paint)
 
+    def _hang_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End, as the terminal is gone: runs as a signal handler, since the loop may be waiting for the terminal.
+
+        A write to a closed terminal ends Textual's writer, and who waits for that writer then waits for ever. A SIGCONT
+        comes with each hang-up and would start another writer; if the first one is lost too, the process ends unasked:
+        there is no terminal left to restore, and what was acknowledged is saved.
+        """
+        code = 128 + signal.SIGHUP
+        signal.signal(signal.SIGCONT, signal.SIG_IGN)
+        loop.call_soon_threadsafe(partial(self.exit, return_code=code))
+        last_resort = threading.Timer(_HANG_UP_SECONDS, os._exit, (code,))
+        last_resort.daemon = True
+        last_resort.start()
+
     async def on_unmount(self) -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         await self._server_watch.close()
 
     def _after_first_paint(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import pty
 import select
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,17 +24,28 @@ from workbench.workspace import Workspace
 WORKBENCH = Path(sys.executable).with_name("workbench")
 LEFT_ALTERNATE_SCREEN, CURSOR_SHOWN = b"\x1b[?1049l", b"\x1b[?25h"
 
+_BARE_APP = """
+from textual.app import App
+from textual.widgets import Static
+
+class Bare(App):
+    def compose(self):
+        yield Static("Training")
+
+Bare().run()
+"""
+
 
 class Terminal:
     """The app on a pseudo-terminal of 100 x 30."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, program: Sequence[str | Path] = (WORKBENCH,)) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         self.modes = termios.tcgetattr(slave)
         self.started = time.perf_counter()
         self.process = subprocess.Popen(
-            [WORKBENCH, "--workspace", workspace.root],
+            [*program, "--workspace", workspace.root],
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -79,15 +91,19 @@ def terminals() -> Iterator[list[Terminal]]:
         terminal.close()
 
 
-def test_first_paint_takes_less_than_half_a_second(workspace: Workspace, terminals: list[Terminal]) -> None:
-    seconds = []
-    for _ in range(6):  # a busy machine slows some of them
-        terminals.append(terminal := Terminal(workspace))
-        seconds.append(terminal.read_until(b"Training"))
-        terminal.close()
-        if seconds[-1] < 0.5:
-            break
-    assert min(seconds) < 0.5, seconds
+def test_first_paint_takes_less_than_three_times_that_of_a_bare_textual_app(
+    workspace: Workspace, terminals: list[Terminal], tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare.py"
+    bare.write_text(_BARE_APP, encoding="utf-8")
+    seconds = {(WORKBENCH,): math.inf, (sys.executable, "-P", bare): math.inf}
+    for _ in range(5):  # by turns: a busy machine slows both
+        for program in seconds:
+            terminals.append(terminal := Terminal(workspace, program))
+            seconds[program] = min(seconds[program], terminal.read_until(b"Training"))
+            terminal.close()
+    of_workbench, of_bare = seconds.values()
+    assert of_workbench < 3 * of_bare, seconds  # 0.45 s and 0.18 s on a quiet machine
 
 
 def test_no_screen_imports_anything_that_computes(workspace: Workspace) -> None:
@@ -139,7 +155,23 @@ def test_a_terminal_that_is_closed_ends_the_app(workspace: Workspace, terminals:
     terminal.read_until(b"Quit")
     os.close(terminal.slave)
     os.close(terminal.master)
+    for _ in range(20):  # the one that comes with the hang-up comes early or late
+        terminal.process.send_signal(signal.SIGCONT)
+        time.sleep(0.01)
     terminal.process.wait(timeout=20)
+    assert terminal.process.returncode == 128 + signal.SIGHUP
+
+
+def test_a_terminal_that_stalled_and_is_closed_ends_the_app(workspace: Workspace, terminals: list[Terminal]) -> None:
+    terminals.append(terminal := Terminal(workspace))
+    terminal.read_until(b"Quit")
+    for key in b"23456" * 25:  # nobody reads what is painted, until the app waits for its terminal
+        os.write(terminal.master, bytes([key]))
+        time.sleep(0.04)
+    os.close(terminal.slave)
+    os.close(terminal.master)
+    terminal.process.wait(timeout=20)
+    assert terminal.process.returncode == 128 + signal.SIGHUP
 
 
 def test_leaving_says_which_jobs_go_on(workspace: Workspace, terminals: list[Terminal]) -> None:
