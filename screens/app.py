@@ -6,7 +6,9 @@ import asyncio
 import gc
 import importlib
 import os
+import select
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -54,6 +56,20 @@ def _lazily(place: str) -> Callable[[], Screen[Any]]:
     return make
 
 
+def _end_without_terminal(terminal: int) -> None:
+    """Wait until the terminal is closed, and end the process if it does not end on the SIGHUP that comes with it.
+
+    Textual's writer dies at its first write to a closed terminal, and the loop that waits for it then waits for ever:
+    when the terminal had stalled, and on exit, since the SIGCONT that comes, too, can start another writer. There is no
+    terminal left to restore, and what was acknowledged is saved.
+    """
+    closing = select.poll()
+    closing.register(terminal, 0)  # a hang-up is told without being asked for, and nothing else
+    if any(event & select.POLLHUP for _, event in closing.poll()):
+        time.sleep(_HANG_UP_SECONDS)
+        os._exit(128 + signal.SIGHUP)
+
+
 class WorkbenchApp(App[None]):
     """The workbench in the terminal."""
 
@@ -88,29 +104,16 @@ class WorkbenchApp(App[None]):
     # Life
 
     def on_mount(self) -> None:
-        # Textual leaves the terminal broken on both (only SIGINT is clean).
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, partial(self.exit, return_code=128 + signal.SIGTERM))
-        signal.signal(signal.SIGHUP, lambda *_: self._hang_up(loop))
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            # Textual leaves the terminal broken on both (only SIGINT is clean).
+            loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
+        if not self.is_headless and sys.__stdin__ is not None and sys.__stdin__.isatty():
+            threading.Thread(target=_end_without_terminal, args=(sys.__stdin__.fileno(),), daemon=True).start()
         self.theme_changed_signal.subscribe(self, lambda theme: self._theme_chosen(theme.name))
         self.call_after_refresh(self._after_first_paint)
 
-    def _hang_up(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End, as the terminal is gone: runs as a signal handler, since the loop may be waiting for the terminal.
-
-        A write to a closed terminal ends Textual's writer, and who waits for that writer then waits for ever. A SIGCONT
-        comes with each hang-up and would start another writer; if the first one is lost too, the process ends unasked:
-        there is no terminal left to restore, and what was acknowledged is saved.
-        """
-        code = 128 + signal.SIGHUP
-        signal.signal(signal.SIGCONT, signal.SIG_IGN)
-        loop.call_soon_threadsafe(partial(self.exit, return_code=code))
-        last_resort = threading.Timer(_HANG_UP_SECONDS, os._exit, (code,))
-        last_resort.daemon = True
-        last_resort.start()
-
     async def on_unmount(self) -> None:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         await self._server_watch.close()
 
     def _after_first_paint(self) -> None:
