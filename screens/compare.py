@@ -138,13 +138,14 @@ class CompareScreen(CompareBrowser):
                 where=line.name,
                 do="Press n: take the same set and seed.",
             )
+        asked = line.comparison.questions
         # The newest of the earlier ones is the likeliest: before the latest run.
         others.sort(key=lambda other: other.comparison.created_at > line.comparison.created_at)
         choices = [
             Choice(
                 other.name,
                 other.name,
-                f"{ago(other.comparison.created_at)}, {shared[other.comparison.id]:,} questions in common"
+                f"{ago(other.comparison.created_at)}, shares {shared[other.comparison.id]:,} of {asked:,} questions"
                 + (f", run {other.comparison.spec['run']}" if other.comparison.spec.get("run") else ""),
             )
             for other in others
