@@ -77,9 +77,10 @@ def validate(data: CommentedMap, model: type[Model], path: Path) -> Model:
     except ValidationError as error:
         faults = []
         for fault in error.errors():
-            line = _line(data, fault["loc"])
-            key = ".".join(str(part) for part in fault["loc"]) or "(the whole file)"
-            faults.append((line or 0, f"{f'line {line}: ' if line else ''}{key}: {_reason(fault, model)}"))
+            for location, reason in _told(fault, model):
+                line = _line(data, location)
+                key = ".".join(str(part) for part in location) or "(the whole file)"
+                faults.append((line or 0, f"{f'line {line}: ' if line else ''}{key}: {reason}"))
         raise Faults(str(path), [text for _, text in sorted(faults)]) from None
 
 
@@ -145,6 +146,14 @@ def _line(data: Any, location: tuple[int | str, ...]) -> int | None:
         else:
             break
     return line
+
+
+def _told(fault: Any, model: type[BaseModel]) -> list[tuple[tuple[int | str, ...], str]]:
+    """(where, what) of one of pydantic's faults: several, where a model's own check names the keys that contradict."""
+    named = getattr(fault.get("ctx", {}).get("error"), "faults", None)
+    if isinstance(named, dict):
+        return [((*fault["loc"], key), reason) for key, reason in named.items()]
+    return [(fault["loc"], _reason(fault, model))]
 
 
 def _reason(fault: Any, model: type[BaseModel]) -> str:

@@ -73,6 +73,7 @@ def resume(job: JobFolder) -> JobFolder:
         if status.state == "done":
             raise UserError(f"{job.id} is done", do="Start a new one.")
         job.stop_file.unlink(missing_ok=True)
+        job.pause_file.unlink(missing_ok=True)
         again = Status(
             attempt=status.attempt + 1, queued_at=time.time(), progress=status.progress, figures=status.figures
         )

@@ -18,7 +18,7 @@ import psutil
 from workbench import files
 from workbench.errors import UserError
 
-LIVE = ("queued", "running", "stopping")
+LIVE = ("queued", "running", "paused", "stopping")
 ENDED = ("done", "stopped", "failed", "lost")
 _START_GRACE = 30.0  # seconds that a new process may take to write its pid
 
@@ -61,7 +61,7 @@ class Status:
 
     @property
     def live(self) -> bool:
-        """Queued, running or stopping."""
+        """Queued, running, paused or stopping."""
         return self.state in LIVE
 
 
@@ -114,6 +114,11 @@ class JobFolder:
         """Its presence asks the job to stop."""
         return self.path / "stop"
 
+    @property
+    def pause_file(self) -> Path:
+        """While it is there, a job that can pause waits before its next step."""
+        return self.path / "pause"
+
     def status(self) -> Status:
         """The truth: status.json, or "lost" when it speaks of a process that is gone."""
         status = self._read()
@@ -121,6 +126,8 @@ class JobFolder:
             return replace(status, state="lost", finished_at=status.heartbeat)
         if status.state == "running" and self.stop_file.exists():
             return replace(status, state="stopping")
+        if status.state == "running" and self.pause_file.exists():
+            return replace(status, state="paused")
         return status
 
     def write_status(self, status: Status, *, durable: bool = True) -> None:

@@ -1,10 +1,16 @@
-"""Starting a run; everything that can be refused is refused before a process starts."""
+"""Starting a run, where everything that can be refused is refused before a process starts; and steering it.
+
+A run is steered by files in its folder, which its process looks for after every step: `stop` and `pause` (see
+`workbench.jobs.folder`), `save` and `learning_rate`.
+"""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
+from workbench import files
 from workbench.errors import UserError
 from workbench.jobs import control
 from workbench.jobs.folder import JobFolder
@@ -55,3 +61,57 @@ def start_run(workspace: Workspace, recipe: Path, name: str, changes: dict[str, 
         "system": checked.system_prompt if checked.system_prompt is not None else settings.system_prompt,
     }
     return control.start(workspace, "train", arguments, title=f"train {name}", folder=folder)
+
+
+SAVE = "save"
+"""Its presence asks for a checkpoint after this step; the run removes it then."""
+LEARNING_RATE = "learning_rate"
+"""Holds the new peak learning rate as a JSON number; the run removes it when it has taken it over."""
+
+
+def pause(job: JobFolder) -> None:
+    """Let the run wait after the step it is at; it keeps its memory and its turn.
+
+    Raises:
+        UserError: it is not training.
+    """
+    _must_be(job, "running")
+    job.pause_file.touch()
+
+
+def go_on(job: JobFolder) -> None:
+    """End a pause.
+
+    Raises:
+        UserError: it is not paused.
+    """
+    _must_be(job, "paused")
+    job.pause_file.unlink(missing_ok=True)
+
+
+def save_now(job: JobFolder) -> None:
+    """Ask for a checkpoint after the step it is at.
+
+    Raises:
+        UserError: it is not training.
+    """
+    _must_be(job, "running", "paused")
+    (job.path / SAVE).touch()
+
+
+def change_learning_rate(job: JobFolder, learning_rate: float) -> None:
+    """Scale the rest of the schedule so that its peak is `learning_rate`, from the next step on.
+
+    Raises:
+        UserError: it is not training, or the rate is not above 0 and at most 1.
+    """
+    if not (math.isfinite(learning_rate) and 0 < learning_rate <= 1):
+        raise UserError(f"{learning_rate:g} is no learning rate", do="Give a number above 0 and at most 1, e.g. 1e-4.")
+    _must_be(job, "running", "paused")
+    files.write_json(job.path / LEARNING_RATE, learning_rate)
+
+
+def _must_be(job: JobFolder, *states: str) -> None:
+    state = job.status().state
+    if state not in states:
+        raise UserError(f"{job.id} is {state}, not {' or '.join(states)}")
