@@ -50,6 +50,19 @@ def write_text(path: Path, text: str, *, mode: int | None = None) -> None:
             file.write(text)
 
 
+def write_new(path: Path, data: bytes) -> str:
+    """Write a file that is not there yet, durably, and return the sha256 of what was meant to be in it.
+
+    For the parts of a folder that is renamed as a whole: the hash is of the bytes in memory, so a manifest made of it
+    also finds what the disk changed on the way.
+    """
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return hashlib.sha256(data).hexdigest()
+
+
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     """Replace `path` by `value` as JSON; `durable=False` skips fsync (heartbeats, which may be lost)."""
     text = json.dumps(value, ensure_ascii=False)

@@ -76,7 +76,13 @@ def test_a_damaged_checkpoint_is_passed_over(tuned: Workspace) -> None:
     assert [folder.name for folder in folders] == ["step-0000005", "step-0000010", "step-0000015"]
     assert all(checkpoint.fault_of(folder) is None for folder in folders)
 
-    for name in ("adapter.safetensors", "optimizer.safetensors", "random.safetensors", "state.json"):
+    for name in (
+        "adapter.safetensors",
+        "optimizer.safetensors",
+        "random.safetensors",
+        "progress.json",
+        "trainer_state.json",
+    ):
         for damage in (_flip, _truncate, Path.unlink):
             kept = folders[-1] / name
             original = kept.read_bytes()

@@ -34,7 +34,7 @@ def test_train_gives_an_adapter_metrics_and_samples(tuned: Workspace, command: C
     assert wanted <= set(steps[0])
     assert steps[-1]["tokens"] > steps[0]["tokens"] > 0
     assert steps[-1]["loss"] < steps[0]["loss"]
-    evaluations = [event for event in events if "eval_loss" in event]
+    evaluations = [event for event in events if event["type"] == "metrics" and "eval_loss" in event]
     assert [event["step"] for event in evaluations] == [0, 4, 8]
     assert evaluations[-1]["eval_loss"] < evaluations[0]["eval_loss"]
     samples = [event for event in events if event["type"] == "sample"]
@@ -75,11 +75,12 @@ def test_the_adapter_answers_through_peft_as_it_was_trained(
         if pair.evaluated:
             example, _ = encode(pair, tokenizer, system=system, max_length=1024)
             assert example
-            labels = [-100] * example.trained_from + example.input_ids[example.trained_from :]
+            labels = [-100] * len(example.prompt_ids) + example.answers[0]
             ids = torch.tensor([example.input_ids])
             total += model(input_ids=ids, labels=torch.tensor([labels])).loss.item() * example.trained_tokens
             count += example.trained_tokens
-    told = [event["eval_loss"] for event in runs.events(runs.find(tuned, "first")) if "eval_loss" in event]
+    events = runs.events(runs.find(tuned, "first"))
+    told = [event["eval_loss"] for event in events if event["type"] == "metrics" and "eval_loss" in event]
     assert total / count == pytest.approx(told[-1], abs=1e-4)
 
 

@@ -36,8 +36,8 @@ def hit(number: int, document: str, text: str) -> Hit:
 def test_the_loss_is_on_the_completion_and_the_token_that_ends_it(tokenizer) -> None:
     example, _ = encode(pair(), tokenizer, system=SYSTEM, max_length=256)
     assert example
-    assert tokenizer.decode(example.input_ids[example.trained_from :]) == "=> 27 days.<|im_end|>"
-    prompt = tokenizer.decode(example.input_ids[: example.trained_from])
+    assert tokenizer.decode(example.answers[0]) == "=> 27 days.<|im_end|>"
+    prompt = tokenizer.decode(example.prompt_ids)
     assert prompt.endswith("<|im_start|>assistant\n")
     assert SYSTEM in prompt
     assert prompt.count("<|im_start|>") == 3
@@ -53,7 +53,7 @@ def test_the_prompt_is_the_one_that_chat_builds(tokenizer) -> None:
     assert example
     assert left_out == 0
     assert chat.passages == 2
-    assert example.input_ids[: example.trained_from] == chat.ids
+    assert example.prompt_ids == chat.ids
 
 
 def test_a_pair_cannot_forge_a_turn(tokenizer) -> None:

@@ -54,13 +54,16 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def load_model(folder: Path, *, dtype: str = "auto", device: str = "auto", **options: Any) -> PreTrainedModel:
+def load_model(
+    folder: Path, *, dtype: str = "auto", device: str = "auto", scores: bool = False, **options: Any
+) -> PreTrainedModel:
     """The causal language model in `folder`, in evaluation mode, without gradients.
 
     Args:
         folder: with config.json and safetensors.
         dtype: float32, bfloat16, float16, or auto: float32 on CPU, bfloat16 elsewhere.
         device: cpu, cuda, mps, or auto.
+        scores: with a fresh head that gives one score instead of the language model's: what a reward model starts from.
         options: passed on to `from_pretrained`, e.g. attn_implementation.
 
     Raises:
@@ -68,19 +71,24 @@ def load_model(folder: Path, *, dtype: str = "auto", device: str = "auto", **opt
     """
     be_offline()
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # it would paint over the terminal or fill a log
     place = globals()["device"]() if device == "auto" else device
     kind: torch.dtype = getattr(torch, ("float32" if place == "cpu" else "bfloat16") if dtype == "auto" else dtype)
+    kinds = AutoModelForSequenceClassification if scores else AutoModelForCausalLM
+    if scores:
+        options["num_labels"] = 1
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(
+        model: Any = kinds.from_pretrained(
             folder, dtype=kind, local_files_only=True, use_safetensors=True, trust_remote_code=False, **options
         )
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"the model cannot be loaded: {_first_line(error)}", where=str(folder)) from None
-    return model.to(place).eval().requires_grad_(False)
+    if "quantization_config" not in options:  # which has put it where it belongs
+        model = model.to(place)
+    return model.eval().requires_grad_(False)
 
 
 def _first_line(error: Exception) -> str:

@@ -5,24 +5,21 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from workbench import files
 from workbench.models.adapter import FOLDER, MANIFEST
 from workbench.models.local import fingerprint
 
-if TYPE_CHECKING:
-    from workbench.training.model import TrainedModel
-
 
 def write(
-    run: Path, trained: TrainedModel, *, base: str, base_folder: Path, model: str, system_prompt: str | None, card: str
+    run: Path, trained: Any, *, base: str, base_folder: Path, model: str, system_prompt: str | None, card: str
 ) -> Path:
     """Save the adapter to `run/adapter`, durably, replacing an earlier one as a whole.
 
     Args:
         run: the run's folder.
-        trained: what was trained.
+        trained: the PEFT model.
         base: hub id of the base model, or its name.
         base_folder: its weights, whose fingerprint the adapter is bound to.
         model: the base model by the name that the workspace knows it by.
@@ -31,7 +28,8 @@ def write(
     """
     target = run / FOLDER
     aside = Path(tempfile.mkdtemp(prefix=".adapter-", dir=run))
-    trained.peft.save_pretrained(str(aside), save_embedding_layers=False)
+    trained.peft_config["default"].base_model_name_or_path = base  # PEFT put this machine's folder there
+    trained.save_pretrained(str(aside), save_embedding_layers=False)
     files.write_text(aside / "README.md", card)
     names = sorted(path.name for path in aside.iterdir())
     for name in names:

@@ -1,21 +1,23 @@
-"""Attention over packed sequences: several sequences in one row without padding, none sees another.
+"""Attention over a packed row: segments without padding, each sees itself causally and the segments before it.
 
 Registered with `transformers.AttentionInterface`, so it serves every architecture whose attention is causal over the
-whole sequence. Sequence bounds come as `cu_seq_lens_q`, the name that transformers gives them.
+whole sequence. The segments come as a keyword of the model's call; see `packing`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 
+if TYPE_CHECKING:
+    from workbench.training.packing import Segment
+
 NAME = "workbench_packed"
-_LONG = 320  # tokens from which SDPA is quicker than the grouped product on CPU (tests/benchmarks/attention.py)
-_biases: dict[tuple[int, int, torch.dtype], torch.Tensor] = {}
+_LONG = 384  # tokens from which SDPA is quicker than the grouped product on CPU (tests/benchmarks/attention.py)
+_triangles: dict[torch.dtype, torch.Tensor] = {}
 
 
 def register() -> None:
@@ -34,69 +36,125 @@ def packed_attention(
     attention_mask: torch.Tensor | None,
     *,
     scaling: float,
-    cu_seq_lens_q: Sequence[int],
+    segments: Sequence[Segment],
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Causal attention inside each sequence of a packed row.
+    """Causal attention inside each segment and to those before it.
 
     Args:
         query: [1, query heads, T, d].
         key, value: [1, key heads, T, d]; key heads divide query heads (grouped-query attention).
         scaling: factor of the logits.
-        cu_seq_lens_q: the bounds 0, n1, n1 + n2, ..., T.
+        segments: they cover the T tokens.
 
     Returns:
         [1, T, query heads, d], and None for the weights that are not kept.
     """
-    outputs = []
-    for start, end in pairwise(cu_seq_lens_q):
-        q, k, v = query[:, :, start:end], key[:, :, start:end], value[:, :, start:end]
-        if end - start < _LONG:
-            out = _GroupedAttention.apply(q, k, v, scaling)
-        else:
-            out = F.scaled_dot_product_attention(q, k, v, scale=scaling, is_causal=True, enable_gqa=True)
-        outputs.append(out.transpose(1, 2))
-    return torch.cat(outputs, dim=1), None
+    return _PackedAttention.apply(query, key, value, scaling, segments), None
 
 
-class _GroupedAttention(torch.autograd.Function):
-    """One sequence; the query heads that share a key head go into one batched product.
-
-    q [1, H, n, d], k and v [1, K, n, d] -> [1, H, n, d]; quicker than SDPA for short sequences on CPU.
-    """
+class _PackedAttention(torch.autograd.Function):
+    """One function over all segments, so that gradients are added in place and not through a row of zeros each."""
 
     @staticmethod
-    def forward(ctx: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float) -> torch.Tensor:
-        _, heads, n, d = q.shape
-        groups = k.shape[1]
-        grouped = q.reshape(groups, heads // groups * n, d)
-        bias = _causal_bias(n, heads // groups, q.dtype).expand(groups, -1, -1)
-        weights = torch.softmax(torch.baddbmm(bias, grouped, k[0].transpose(1, 2), alpha=scaling), dim=-1)
-        out = torch.bmm(weights, v[0])
-        ctx.save_for_backward(grouped, k[0], v[0], weights)
-        ctx.scaling = scaling
-        return out.view(1, heads, n, d)
+    def forward(
+        ctx: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float, segments: Sequence[Segment]
+    ) -> torch.Tensor:
+        heads, total, d = q.shape[1:]
+        out = q.new_empty(1, total, heads, d)
+        kept: list[Any] = []
+        learning = any(ctx.needs_input_grad[:3])
+        for segment in segments:
+            rows = slice(segment.start, segment.end)
+            query, key, value = q[:, :, rows], _seen(k, segment), _seen(v, segment)
+            forward, backward = (_grouped, _grouped_backward) if key.shape[2] < _LONG else (_fused, _fused_backward)
+            result, saved = forward(query, key, value, scaling, learning)
+            out[:, rows] = result.transpose(1, 2)
+            kept.append((backward, saved))
+        if learning:
+            ctx.kept, ctx.segments, ctx.scaling, ctx.shapes = kept, segments, scaling, (q.shape, k.shape)
+        return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (gradient,) = gradients
-        q, k, v, weights = ctx.saved_tensors
-        _, heads, n, d = gradient.shape
-        grouped = gradient.reshape(q.shape)
-        dv = torch.bmm(weights.transpose(1, 2), grouped)
-        dweights = torch.bmm(grouped, v.transpose(1, 2))
-        dlogits = torch.ops.aten._softmax_backward_data(dweights, weights, -1, weights.dtype)
-        dq = torch.bmm(dlogits, k).mul_(ctx.scaling)
-        dk = torch.bmm(dlogits.transpose(1, 2), q).mul_(ctx.scaling)
-        return dq.view(1, heads, n, d), dk[None], dv[None], None
+        dq = gradient.new_empty(ctx.shapes[0])
+        dk, dv = gradient.new_zeros(ctx.shapes[1]), gradient.new_zeros(ctx.shapes[1])
+        for number, segment in enumerate(ctx.segments):
+            (backward, saved), ctx.kept[number] = ctx.kept[number], None  # its memory goes as soon as it is used
+            rows = slice(segment.start, segment.end)
+            dquery, dkey, dvalue = backward(gradient[:, rows].transpose(1, 2), saved, ctx.scaling)
+            dq[:, :, rows] = dquery
+            at = 0
+            for start, end in (*segment.before, (segment.start, segment.end)):
+                dk[:, :, start:end] += dkey[:, :, at : at + end - start]
+                dv[:, :, start:end] += dvalue[:, :, at : at + end - start]
+                at += end - start
+        return dq, dk, dv, None, None
 
 
-def _causal_bias(n: int, group: int, dtype: torch.dtype) -> torch.Tensor:
-    """[group * n, n]: 0 where a query may look, -inf behind it; kept for the lengths that recur."""
-    bias = _biases.get((n, group, dtype))
-    if bias is None:
-        if len(_biases) >= 128:
-            _biases.clear()
-        bias = torch.full((n, n), float("-inf"), dtype=dtype).triu_(1).repeat(group, 1)
-        _biases[n, group, dtype] = bias
-    return bias
+def _seen(tensor: torch.Tensor, segment: Segment) -> torch.Tensor:
+    """Keys or values [1, K, m, d] that a segment sees: those before it, then its own."""
+    own = tensor[:, :, segment.start : segment.end]
+    if not segment.before:
+        return own
+    return torch.cat([*(tensor[:, :, start:end] for start, end in segment.before), own], dim=2)
+
+
+def _grouped(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float, learning: bool
+) -> tuple[torch.Tensor, Any]:
+    """The query heads that share a key head in one batched product; quicker than SDPA for short sequences on CPU.
+
+    q [1, H, n, d], k and v [1, K, m, d], of which the last n are its own -> [1, H, n, d].
+    """
+    _, heads, n, d = q.shape
+    groups, m = k.shape[1:3]
+    grouped, key, value = q.reshape(groups, heads // groups * n, d), k[0], v[0]
+    logits = torch.bmm(grouped, key.transpose(1, 2)).mul_(scaling)
+    logits.view(heads, n, m)[:, :, m - n :] += _triangle(n, q.dtype)
+    weights = torch.softmax(logits, dim=-1)
+    out = torch.bmm(weights, value)
+    return out.view(1, heads, n, d), (grouped, key, value, weights) if learning else None
+
+
+def _grouped_backward(gradient: torch.Tensor, saved: Any, scaling: float) -> tuple[torch.Tensor, ...]:
+    q, k, v, weights = saved
+    shape = gradient.shape
+    grouped = gradient.reshape(q.shape)
+    dv = torch.bmm(weights.transpose(1, 2), grouped)
+    dweights = torch.bmm(grouped, v.transpose(1, 2))
+    dlogits = torch.ops.aten._softmax_backward_data(dweights, weights, -1, weights.dtype)
+    dq = torch.bmm(dlogits, k).mul_(scaling).view(shape)
+    dk = torch.bmm(dlogits.transpose(1, 2), q).mul_(scaling)
+    return dq, dk[None], dv[None]
+
+
+def _fused(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float, learning: bool
+) -> tuple[torch.Tensor, Any]:
+    """PyTorch's own, with a small graph of its own for the way back."""
+    n, m = q.shape[2], k.shape[2]
+    mask = None
+    if m > n:
+        mask = torch.ones(n, m, dtype=torch.bool, device=q.device).tril_(m - n)
+    with torch.set_grad_enabled(learning):
+        inputs = [tensor.detach().requires_grad_(learning) for tensor in (q, k, v)]
+        out = F.scaled_dot_product_attention(
+            *inputs, attn_mask=mask, is_causal=mask is None, scale=scaling, enable_gqa=True
+        )
+    return out.detach(), [out, *inputs]
+
+
+def _fused_backward(gradient: torch.Tensor, saved: Any, scaling: float) -> tuple[torch.Tensor, ...]:
+    out, *inputs = saved
+    return torch.autograd.grad(out, inputs, gradient)
+
+
+def _triangle(n: int, dtype: torch.dtype) -> torch.Tensor:
+    """[n, n]: 0 up to the diagonal, -inf above it."""
+    triangle = _triangles.get(dtype)
+    if triangle is None or triangle.shape[0] < n:
+        triangle = torch.full((max(n, _LONG),) * 2, float("-inf"), dtype=dtype).triu_(1)
+        _triangles[dtype] = triangle
+    return triangle[:n, :n]

@@ -7,6 +7,7 @@ on any `peft.tuners.lora.Linear`, whatever the architecture.
 
 from __future__ import annotations
 
+from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -27,6 +28,7 @@ class AugmentedLinear:
         self.lora_a: Any = layer.lora_A[ADAPTER].weight
         self.lora_b: Any = layer.lora_B[ADAPTER].weight
         self.scaling = layer.scaling[ADAPTER]
+        self.dropout: Any = layer.lora_dropout[ADAPTER]
         kept: torch.Tensor = self.base.weight.data
         self.inputs = kept.shape[1]
         self.weight = kept.new_empty(kept.shape[0], self.inputs + self.lora_a.shape[0])
@@ -43,53 +45,68 @@ class AugmentedLinear:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """x [..., in] -> [..., out]."""
-        y = _Product.apply(x, self.lora_a, self.lora_b, self)
+        dropped = None
+        if self.dropout.training and not isinstance(self.dropout, torch.nn.Identity):
+            dropped = self.dropout(x)
+        y = _Product.apply(x, dropped, self.lora_a, self.lora_b, self)
         return y if self.base.bias is None else y + self.base.bias
 
 
 class _Product(torch.autograd.Function):
+    """`dropped` is what the adapter sees of x where it has dropout, else None: then it sees x."""
+
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, lora_a: torch.Tensor, lora_b: torch.Tensor, layer: AugmentedLinear
-    ) -> torch.Tensor:
+        ctx: Any, x: torch.Tensor, dropped: torch.Tensor | None, lora_a: torch.Tensor, lora_b: torch.Tensor,
+        layer: AugmentedLinear,
+    ) -> torch.Tensor:  # fmt: skip
         rows = x.reshape(-1, layer.inputs)
         wide = rows.new_empty(rows.shape[0], layer.weight.shape[1], dtype=layer.weight.dtype)
         wide[:, : layer.inputs] = rows
-        torch.mm(wide[:, : layer.inputs], layer.a.t(), out=wide[:, layer.inputs :])
-        ctx.save_for_backward(wide)
+        seen = wide[:, : layer.inputs] if dropped is None else dropped.reshape(-1, layer.inputs).to(wide.dtype)
+        torch.mm(seen, layer.a.t(), out=wide[:, layer.inputs :])
+        ctx.save_for_backward(wide, None if dropped is None else seen)
         ctx.layer, ctx.shape = layer, x.shape
         return (wide @ layer.weight.t()).view(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        (wide,) = ctx.saved_tensors
+        wide, dropped = ctx.saved_tensors
         layer: AugmentedLinear = ctx.layer
         n = layer.inputs
         dy = gradients[0].reshape(-1, layer.weight.shape[0])
+        dx = ddropped = None
         if ctx.needs_input_grad[0]:
             dwide = dy @ layer.weight
             dinner = dwide[:, n:]
-            dx = torch.addmm(dwide[:, :n], dinner, layer.a).view(ctx.shape)
+            if dropped is None:
+                dx = torch.addmm(dwide[:, :n], dinner, layer.a).view(ctx.shape)
+            else:
+                dx, ddropped = dwide[:, :n].reshape(ctx.shape), (dinner @ layer.a).view(ctx.shape)
         else:
             dinner = dy @ layer.weight[:, n:]
-            dx = None
-        da = (dinner.t() @ wide[:, :n]).to(layer.lora_a.dtype)
+        seen = wide[:, :n] if dropped is None else dropped
+        da = (dinner.t() @ seen).to(layer.lora_a.dtype)
         db = (dy.t() @ wide[:, n:]).to(layer.lora_b.dtype).mul_(layer.scaling)
-        return dx, da, db, None
+        return dx, ddropped, da, db, None
 
 
 def augment(model: torch.nn.Module) -> list[AugmentedLinear]:
     """Let every LoRA layer of `model` that is a plain linear one compute by the augmented product.
 
-    Layers with dropout, DoRA, quantised weights or several adapters keep PEFT's own forward.
+    Layers with DoRA, quantised weights or several adapters keep PEFT's own forward.
     """
     layers = []
     for module in model.modules():
         if isinstance(module, Linear) and _plain(module):
             layer = AugmentedLinear(module)
-            module.forward = MethodType(lambda _self, x, *__, _layer=layer, **___: _layer(x), module)
+            module.forward = MethodType(partial(_forward, layer), module)
             layers.append(layer)
     return layers
+
+
+def _forward(layer: AugmentedLinear, module: Linear, x: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+    return layer.base(x) if module.disable_adapters else layer(x)
 
 
 def _plain(module: Linear) -> bool:
@@ -97,7 +114,6 @@ def _plain(module: Linear) -> bool:
     return (
         type(base) is torch.nn.Linear
         and list(module.lora_A) == [ADAPTER]
-        and isinstance(module.lora_dropout[ADAPTER], torch.nn.Identity)
         and not module.use_dora.get(ADAPTER, False)
         and not module.lora_bias.get(ADAPTER, False)
         and not module.fan_in_fan_out

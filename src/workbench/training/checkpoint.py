@@ -1,73 +1,127 @@
 """Checkpoints that can be trusted: written aside, hashed, renamed; read only if every byte is as it was written.
 
-Tensors are safetensors, the rest JSON; nothing is pickled.
+Tensors are safetensors, the rest JSON; nothing is pickled. The order of writing is what a power cut allows: every file
+is on the disk before the manifest names it, the manifest before the folder gets its name.
 """
 
 from __future__ import annotations
 
 import json
+import random
+import re
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from workbench import files
-from workbench.training.model import TrainedModel
 
 FOLDER = "checkpoints"
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
+TRAINER_STATE = "trainer_state.json"
+"""The name under which transformers' Trainer looks for its own state."""
 _STATES = ("exp_avg", "exp_avg_sq", "step")
 
 
-@dataclass(frozen=True)
-class TrainerState:
-    """Where a run is, besides the tensors."""
+@dataclass
+class Progress:
+    """Where a run is, besides the tensors and the Trainer's own state."""
 
-    step: int
+    step: int = 0
     """Optimizer steps done."""
-    tokens: int
-    """Tokens seen by the model, prompts included."""
-    eval_loss: float | None
+    tokens: int = 0
+    """Tokens read by the model, prompts included."""
+    scheduler: dict[str, Any] = field(default_factory=dict)
+    learning_rate: float | None = None
+    """The present peak, where it was changed while the run went on."""
+    best_step: int | None = None
+    best: float | None = None
+    """The eval loss (for an online method the reward) at `best_step`."""
+    evals_since_best: int = 0
+    eval_loss: float | None = None
     """Of the last evaluation."""
-    scheduler: dict[str, Any]
+    train_loss: float | None = None
+    """Smoothed; to tell overfitting by."""
+    train_loss_then: float | None = None
+    """`train_loss` at the last evaluation."""
+    overfitting: bool = False
 
 
-def save(run: Path, model: TrainedModel, optimizer: torch.optim.Optimizer, state: TrainerState, keep: int) -> Path:
-    """Write `checkpoints/step-N`, durably, then remove all but the newest `keep`."""
+Tensors = Mapping[str, torch.Tensor]
+
+
+def save_checkpoint(
+    run: Path, progress: Progress, parameters: Tensors, optimizer: torch.optim.Optimizer | None,
+    trainer_state: str, random_states: Sequence[Tensors],
+) -> Path:  # fmt: skip
+    """Write `checkpoints/step-N`, durably.
+
+    Args:
+        run: the run's folder.
+        progress: where it is.
+        parameters: the trained ones by name.
+        optimizer: AdamW over them; None leaves its state out.
+        trainer_state: the Trainer's own state as JSON.
+        random_states: of each process, see `random_state`.
+
+    Raises:
+        OSError: the disk is full or fails; no checkpoint of this step is left that would verify.
+    """
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
-    target = folder / f"step-{state.step:07d}"
+    target = folder / f"step-{progress.step:07d}"
     aside = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
-    parameters = model.parameters
-    save_file({name: p.detach().cpu().contiguous() for name, p in parameters.items()}, aside / "adapter.safetensors")
-    save_file(_optimizer_tensors(parameters, optimizer), aside / "optimizer.safetensors")
-    random_states = {"cpu": torch.get_rng_state()}
-    if model.device == "cuda":
-        random_states["cuda"] = torch.cuda.get_rng_state()
-    save_file(random_states, aside / "random.safetensors")
-    files.write_json(aside / "state.json", asdict(state))
-    names = sorted(path.name for path in aside.iterdir())
-    for name in names:
-        files.fsync_file(aside / name)
-    files.write_json(aside / _MANIFEST, {name: files.sha256_of(aside / name) for name in names})
-    shutil.rmtree(target, ignore_errors=True)
-    aside.replace(target)
-    files.fsync_folder(folder)
-    for old in all_of(run)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
-    for torn in folder.glob(".writing-*"):
-        shutil.rmtree(torn, ignore_errors=True)
+    try:
+        contents = {
+            "adapter.safetensors": save({name: _plain(tensor) for name, tensor in parameters.items()}),
+            "random.safetensors": save(
+                {f"{rank}:{name}": tensor for rank, state in enumerate(random_states) for name, tensor in state.items()}
+            ),
+            TRAINER_STATE: trainer_state.encode(),
+            "progress.json": json.dumps(vars(progress)).encode(),
+        }
+        if optimizer is not None:
+            contents["optimizer.safetensors"] = save(_optimizer_tensors(parameters, optimizer))
+        digests = {name: files.write_new(aside / name, data) for name, data in contents.items()}
+        files.write_new(aside / MANIFEST, json.dumps(digests).encode())
+        files.fsync_folder(aside)
+        aside.chmod(0o755)
+        shutil.rmtree(target, ignore_errors=True)  # of an attempt whose later steps were undone
+        aside.replace(target)
+        files.fsync_folder(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
     return target
+
+
+def tidy(run: Path, keep: int, best_step: int | None) -> None:
+    """Remove all checkpoints but the newest `keep` and the one of `best_step`, and what was being written."""
+    for old in all_of(run)[:-keep]:
+        if step_of(old) != best_step:
+            shutil.rmtree(old, ignore_errors=True)
+    for torn in (run / FOLDER).glob(".writing-*"):
+        shutil.rmtree(torn, ignore_errors=True)
 
 
 def all_of(run: Path) -> list[Path]:
     """The run's checkpoints, oldest first, verified or not."""
-    return sorted((run / FOLDER).glob("step-*"))
+    return sorted(path for path in (run / FOLDER).glob("step-*") if re.fullmatch(r"step-\d{7,}", path.name))
+
+
+def step_of(folder: Path) -> int:
+    """The step that a checkpoint was made at."""
+    return int(folder.name.partition("-")[2])
+
+
+def at_step(run: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies, if there is one."""
+    return run / FOLDER / f"step-{step:07d}"
 
 
 def newest_whole(run: Path, refused: Callable[[str], None]) -> Path | None:
@@ -83,7 +137,7 @@ def newest_whole(run: Path, refused: Callable[[str], None]) -> Path | None:
 def fault_of(folder: Path) -> str | None:
     """Why a checkpoint cannot be trusted, or None."""
     try:
-        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return "its manifest is missing or torn"
     for name, expected in manifest.items():
@@ -95,14 +149,21 @@ def fault_of(folder: Path) -> str | None:
     return None
 
 
-def load(folder: Path, model: TrainedModel, optimizer: torch.optim.Optimizer) -> TrainerState:
-    """Bring model, optimizer and random generators back to where they were; the folder must have been verified."""
-    parameters = model.parameters
+def progress_in(folder: Path) -> Progress:
+    """Where the run was; the folder must have been verified."""
+    return Progress(**json.loads((folder / "progress.json").read_text(encoding="utf-8")))
+
+
+@torch.no_grad()
+def load_parameters(folder: Path, parameters: Tensors) -> None:
+    """Bring the trained parameters back; the folder must have been verified."""
     saved = load_file(folder / "adapter.safetensors")
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(saved[name])
-    model.refresh()
+    for name, parameter in parameters.items():
+        parameter.copy_(saved[name])
+
+
+def load_optimizer(folder: Path, parameters: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer) -> None:
+    """Bring AdamW's moments back; the folder must have been verified."""
     tensors = load_file(folder / "optimizer.safetensors")
     for name, parameter in parameters.items():
         optimizer.state[parameter] = {
@@ -110,19 +171,42 @@ def load(folder: Path, model: TrainedModel, optimizer: torch.optim.Optimizer) ->
             for key in _STATES
             if f"{key}:{name}" in tensors
         }
-    random_states = load_file(folder / "random.safetensors")
-    torch.set_rng_state(random_states["cpu"])
-    if "cuda" in random_states and model.device == "cuda":
-        torch.cuda.set_rng_state(random_states["cuda"])
-    return TrainerState(**json.loads((folder / "state.json").read_text(encoding="utf-8")))
 
 
-def _optimizer_tensors(
-    parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
-) -> dict[str, torch.Tensor]:
+def random_state() -> dict[str, torch.Tensor]:
+    """The state of every generator of random numbers that training draws from, in this process."""
+    state = {
+        "torch": torch.get_rng_state(),
+        "python": torch.tensor(random.getstate()[1], dtype=torch.int64),
+        "numpy": torch.from_numpy(np.random.get_state()[1].astype(np.int64)),  # type: ignore[index]
+        "numpy-at": torch.tensor(np.random.get_state()[2]),  # type: ignore[index]
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def load_random_state(folder: Path, rank: int) -> None:
+    """Bring this process's generators back; the folder must have been verified."""
+    saved = load_file(folder / "random.safetensors")
+    state = {name.partition(":")[2]: tensor for name, tensor in saved.items() if name.startswith(f"{rank}:")}
+    if not state:
+        return  # the run goes on with more processes than it was saved by
+    torch.set_rng_state(state["torch"])
+    random.setstate((3, tuple(state["python"].tolist()), None))
+    np.random.set_state(("MT19937", state["numpy"].numpy().astype(np.uint32), int(state["numpy-at"]), 0, 0.0))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def _optimizer_tensors(parameters: Tensors, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     return {
-        f"{key}:{name}": optimizer.state[parameter][key].detach().cpu().contiguous()
+        f"{key}:{name}": _plain(optimizer.state[parameter][key])
         for name, parameter in parameters.items()
         for key in _STATES
         if key in optimizer.state[parameter]
     }
+
+
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().cpu().contiguous()

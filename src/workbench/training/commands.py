@@ -64,7 +64,7 @@ def show(run: Name, json: AsJson = False, workspace: InWorkspace = None) -> None
 
     job = runs.find(find(workspace), run)
     summary, events = runs.summary(job).as_dict(), runs.events(job)
-    evaluations = [event for event in events if "eval_loss" in event]
+    evaluations = [event for event in events if event["type"] == "metrics" and "eval_loss" in event]
     samples = [event for event in events if event["type"] == "sample"]
     latest = [sample for sample in samples if sample["step"] == samples[-1]["step"]]
     if json:

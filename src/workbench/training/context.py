@@ -75,7 +75,9 @@ def _give(
     elif dice.random() < settings.without:
         report.withheld += 1
         others = [hit for hit in hits if hit not in right][: settings.k]
-        pair = replace(pair, completion=settings.refusal or NOT_IN_LIBRARY)
+        # Of a preference pair, what was better with the passage is worse without it: it would be invented.
+        invented = pair.completion if pair.rejected is not None else None
+        pair = replace(pair, completion=settings.refusal or NOT_IN_LIBRARY, rejected=invented)
         return replace(pair, passages=[asdict(hit.passage) for hit in others])
     else:
         there = next((hit for hit in right if hit in shown), None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,21 +35,40 @@ class FrozenPair:
     """What retrieval found for it, as `Passage` fields; empty without `context:`."""
     right: int | None = None
     """Which of the passages tells the completion; None where none does, or it is not known."""
+    rejected: str | None = None
+    """The worse answer of a preference pair; its completion is the better one."""
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What is learned from: the completion, and in a preference pair the rejected answer after it."""
+        return (self.completion,) if self.rejected is None else (self.completion, self.rejected)
 
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids [n]; those from `trained_from` on are the completion."""
+    """A pair as token ids."""
 
     key: str
-    input_ids: list[int]
-    trained_from: int
+    prompt_ids: list[int]
+    answers: tuple[list[int], ...]
+    """The answers' ids, each with the token that ends it: the completion; or the chosen and the rejected."""
     prompt: str
+    """The whole prompt, as the chat template writes it."""
+
+    @property
+    def input_ids(self) -> list[int]:
+        """Prompt and first answer."""
+        return self.prompt_ids + self.answers[0]
 
     @property
     def trained_tokens(self) -> int:
-        """How many tokens the loss is over."""
-        return len(self.input_ids) - self.trained_from
+        """How many tokens the losses are over."""
+        return sum(len(answer) for answer in self.answers)
+
+    @property
+    def tokens(self) -> int:
+        """What the model reads: the prompt before each answer."""
+        return len(self.answers) * len(self.prompt_ids) + self.trained_tokens
 
 
 def freeze(folder: Path, pairs: Iterable[FrozenPair]) -> str:
@@ -90,7 +109,7 @@ def encode(pair: FrozenPair, tokenizer: Any, *, system: str | None, max_length: 
         The example, or None if it is longer than `max_length` all the same; and the passages left out.
     """
     added = list(tokenizer.get_added_vocab())
-    completion = for_template(pair.completion, added)
+    texts = [for_template(answer, added) for answer in pair.answers]
     kept = list(range(len(pair.passages)))
     while True:
         passages = [Passage(**pair.passages[number]) for number in kept]
@@ -99,9 +118,9 @@ def encode(pair: FrozenPair, tokenizer: Any, *, system: str | None, max_length: 
         )
         prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        ids = prompt_ids + _completion_ids(messages, prompt, completion, tokenizer)
-        if len(ids) <= max_length:
-            return Example(pair.key, ids, len(prompt_ids), prompt), len(pair.passages) - len(kept)
+        answers = tuple(_completion_ids(messages, prompt, text, tokenizer) for text in texts)
+        if len(prompt_ids) + max(map(len, answers)) <= max_length:
+            return Example(pair.key, prompt_ids, answers, prompt), len(pair.passages) - len(kept)
         spare = [number for number in kept if number != pair.right]
         if not spare:
             return None, 0
@@ -116,8 +135,3 @@ def _completion_ids(messages: list[dict[str, str]], prompt: str, completion: str
     if tokenizer.eos_token_id in ids:
         return ids[: ids.index(tokenizer.eos_token_id) + 1]
     return [*ids, tokenizer.eos_token_id]
-
-
-def batches(examples: Sequence[Example], size: int, order: Sequence[int]) -> list[list[Example]]:
-    """Groups of `size` examples in the given order; the last may be smaller."""
-    return [[examples[i] for i in order[start : start + size]] for start in range(0, len(order), size)]

@@ -37,31 +37,37 @@ def run(context: Context) -> dict[str, Any]:
 
     if recipe.num_threads:
         torch.set_num_threads(recipe.num_threads)
-    from workbench.training.model import build
-    from workbench.training.trainer import Sample, Trainer
+    from workbench.training import checkpoint, model
+    from workbench.training.methods import make_trainer
+    from workbench.training.sampling import make_sampler
 
     tokenizer = load_tokenizer(base_folder)
     training = _encoded(context, prepared.training, tokenizer, system, recipe.max_length, "training")
     evaluation = _encoded(context, prepared.evaluation, tokenizer, system, recipe.max_length, "eval")
-    samples = [
-        Sample(example.prompt, pair.messages[-1]["content"], pair.completion)
-        for pair in prepared.samples
-        if (example := encode(pair, tokenizer, system=system, max_length=recipe.max_length)[0])
-    ]
+    samples = _encoded(context, prepared.samples, tokenizer, system, recipe.max_length, "samples")
     if not training:
         raise UserError("every pair is longer than max_length", do="Raise max_length in the recipe.")
-    model = build(recipe, base_folder, _public_name(base_name))
-    context.event("path", path=model.path, why=model.why, dtype=str(model.dtype), device=model.device)
-    context.message(f"{model.path} path{f', because {model.why}' if model.why else ''}, {model.dtype}, {model.device}")
-    trainer = Trainer(context, recipe, model, tokenizer, training, evaluation, samples)
-    trainer.resume()
-    try:
-        trainer.fit()
-    except StopRequested:
-        _write_adapter(context, recipe, prepared, trainer, base_name)
-        raise
+    resume = checkpoint.newest_whole(context.folder, lambda fault: context.message(fault, level="warning"))
+    if context.attempt > 1 or resume:
+        context.event("resumed", step=checkpoint.step_of(resume) if resume else -1)
+    plan = model.plan(recipe, base_folder)
+    context.event("path", path=plan.path, why=plan.why, dtype=plan.dtype, device=plan.device)
+    context.message(f"{plan.path} path{f', because {plan.why}' if plan.why else ''}, {plan.dtype}, {plan.device}")
+    base = model.load_base(plan, recipe, base_folder)
+    by_key = {pair.key: pair for pair in prepared.samples}
+    sampler = make_sampler([(example, by_key[example.key]) for example in samples], tokenizer, recipe)
+    trainer = make_trainer(context, recipe, plan, base, tokenizer, training, evaluation, sampler, resume)
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    if not trainer.steering.stopped:
+        trainer.load_best()
     folder = _write_adapter(context, recipe, prepared, trainer, base_name)
-    return {"adapter": folder, "steps": trainer.steps, "eval_loss": trainer.eval_loss, "tokens": trainer.tokens}
+    if trainer.steering.stopped:
+        raise StopRequested
+    progress = trainer.progress
+    return {
+        "adapter": folder, "steps": trainer.state.global_step, "eval_loss": progress.eval_loss,
+        "best_step": progress.best_step, "tokens": progress.tokens, "stopped_early": trainer.steering.early,
+    }  # fmt: skip
 
 
 def _encoded(
@@ -84,13 +90,15 @@ def _encoded(
 
 
 def _write_adapter(context: Context, recipe: Recipe, prepared: Prepared, trainer: Any, base_name: str) -> str:
-    loss = None if trainer.eval_loss is None else round(trainer.eval_loss, 4)
+    progress = trainer.progress
+    loss = None if progress.eval_loss is None else round(progress.eval_loss, 4)
     card = adapter.model_card(
         run=context.folder.name,
         base=_public_name(base_name),
         facts={
             **facts(prepared, recipe),
-            "optimizer steps": f"{trainer.step} of {trainer.steps}",
+            "method": recipe.method,
+            "optimizer steps": f"{trainer.state.global_step} of {trainer.state.max_steps}",
             "eval loss": loss,
             "rank, alpha": f"{recipe.lora.r}, {recipe.lora.lora_alpha:g}",
             "trained with passages from": recipe.context.index if recipe.context else None,
@@ -98,7 +106,7 @@ def _write_adapter(context: Context, recipe: Recipe, prepared: Prepared, trainer
     )
     adapter.write(
         context.folder,
-        trainer.model,
+        trainer.accelerator.unwrap_model(trainer.model),
         base=_public_name(base_name),
         base_folder=ensure(base_name),
         model=base_name,

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from workbench import files
 from workbench.errors import UserError
 from workbench.jobs.context import Context
+from workbench.pairs.pair import Pair
 from workbench.pairs.split import is_eval
 from workbench.pairs.store import PairStore
 from workbench.training.context import with_passages
 from workbench.training.data import FrozenPair, freeze, thaw
-from workbench.training.recipe import Recipe
+from workbench.training.recipe import ONLINE_METHODS, PREFERENCE_METHODS, Recipe
 
 if TYPE_CHECKING:
     from workbench.library.search import Hit
@@ -66,20 +67,35 @@ def _accepted(context: Context, recipe: Recipe) -> list[FrozenPair]:
             FrozenPair(
                 pair.key,
                 pair.messages,
-                pair.completion,
+                pair.answer,
                 pair.source,
                 is_eval(pair.key, recipe.test_size),  # whatever the seed, so that runs can be compared
                 [],
+                rejected=pair.rejected if recipe.method in PREFERENCE_METHODS else None,
             )
             for pair in store.accepted(recipe.dataset)
-            if pair.completion is not None
+            if usable(pair, recipe.method)
         ]
     if not any(not pair.evaluated for pair in pairs):
         raise UserError(
-            f"the dataset {recipe.dataset!r} has no accepted pairs to train on",
+            f"the dataset {recipe.dataset!r} has no accepted {kind_of_pairs(recipe.method)} to train on",
             do="Import pairs and accept them: on the Pairs screen, or `workbench pairs accept --all`.",
         )
     return pairs
+
+
+def usable(pair: Pair, method: str) -> bool:
+    """Whether a method learns from this pair: preferences from preference pairs, online ones from any prompt."""
+    if method in ONLINE_METHODS:
+        return True
+    return (pair.completion is None) == (method in PREFERENCE_METHODS)
+
+
+def kind_of_pairs(method: str) -> str:
+    """What a method learns from, for a person."""
+    if method in PREFERENCE_METHODS:
+        return "preference pairs (chosen and rejected)"
+    return "pairs" if method in ONLINE_METHODS else "pairs with a completion"
 
 
 def _retrieve(

@@ -29,7 +29,7 @@ class LoraSettings(Section):
     lora_alpha: float = Field(default=32, gt=0, json_schema_extra=COMMON)
     """The update is scaled by lora_alpha / r."""
     lora_dropout: float = Field(default=0.0, ge=0, lt=1, json_schema_extra=COMMON)
-    """Dropout on the adapter's input; 0 allows the fast LoRA product."""
+    """Dropout on the adapter's input."""
     target_modules: str | list[str] = Field(default="all-linear", json_schema_extra=COMMON)
     """Names of the layers that get an adapter, or all-linear."""
     exclude_modules: list[str] | None = None

@@ -1,0 +1,242 @@
+"""What happens between the steps of a run: events, evaluations, the best, saving, pausing, stopping.
+
+It follows the Trainer as a callback and does the same for every method. What a user asks for while the run goes on
+comes as files in its folder (see `control`); with several processes the first one reads them and tells the others.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import torch
+from transformers import TrainerCallback
+
+from workbench.jobs.context import Context
+from workbench.training.checkpoint import Progress
+from workbench.training.control import LEARNING_RATE, SAVE
+from workbench.training.recipe import ONLINE_METHODS, Recipe
+from workbench.training.threads import ThreadPolicy
+
+if TYPE_CHECKING:
+    from workbench.training.trainers import Conducted
+
+_TOLD = (
+    "loss", "learning_rate", "grad_norm", "rewards/margins", "rewards/accuracies", "rewards/chosen", "rewards/rejected",
+    "accuracy", "margin", "reward", "reward_std", "kl", "mean_token_accuracy", "completions/mean_length",
+)  # fmt: skip
+_SMOOTHING = 0.9  # of the train loss that overfitting is told by
+_PAUSE = 0.2  # seconds between two looks whether a pause is over
+
+
+class Steering(TrainerCallback):
+    """One run in this process, between its steps."""
+
+    def __init__(self, trainer: Conducted, context: Context, recipe: Recipe, progress: Progress) -> None:
+        self.trainer, self.context, self.recipe, self.progress = trainer, context, recipe, progress
+        self.stopped = self.early = False
+        self._save_why = ""
+        self._began = self._took = 0.0
+        self._tokens_then = progress.tokens
+        self._process = psutil.Process()
+        self._cpu_then = (time.monotonic(), self._cpu_seconds())
+        self._threads = None
+        if trainer.args.use_cpu and recipe.num_threads is None and trainer.accelerator.num_processes == 1:
+            self._threads = ThreadPolicy(self._tell_threads)
+
+    # What the Trainer calls
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._began = time.perf_counter()
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.trainer.fast.refresh()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        self._took += time.perf_counter() - self._began
+        if self._threads:
+            self._threads.adjust()
+        last = state.global_step >= state.max_steps
+        stop = self._obey(state, control)
+        if state.global_step % self.recipe.save_steps == 0:
+            self._save(control, "schedule")
+        if stop and not last:
+            self.stopped = control.should_training_stop = True
+            self._save(control, "stop")
+        if last:
+            control.should_evaluate = bool(self.trainer.eval_dataset)
+            self._save(control, "end")
+        self.context.progress(state.global_step, state.max_steps, unit="steps", message="Training")
+        return control
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        state.log_history.clear()  # events.jsonl has it; the Trainer would write all of it with every checkpoint
+        told = {name: value for name, value in (logs or {}).items() if name.removeprefix("eval_") in _TOLD}
+        if "eval_loss" in (logs or {}):
+            self.context.event("metrics", step=state.global_step, epoch=_epoch(state), **told)
+        elif "loss" in told:
+            self._tell_step(state, told)
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: dict[str, float] | None = None, **_: Any
+    ) -> Any:
+        figures = metrics or {}
+        self.progress.eval_loss = figures.get("eval_loss")
+        for sample in self.trainer.answer_samples():
+            self.context.event("sample", step=state.global_step, **sample)
+        self._judge(figures, state.global_step, control)
+        self.context.progress(
+            state.global_step, state.max_steps, unit="steps", message="Evaluated", eval_loss=self.progress.eval_loss
+        )
+        return control
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._save_why = ""
+
+    # What the trainer reads
+
+    @property
+    def save_why(self) -> str:
+        """Why a checkpoint is being written."""
+        return self._save_why or "schedule"
+
+    # The parts
+
+    def _save(self, control: Any, why: str) -> None:
+        control.should_save = True
+        self._save_why = why
+
+    def _tell_step(self, state: Any, figures: dict[str, Any]) -> None:
+        tokens = self.trainer.all_tokens()
+        rate = (tokens - self._tokens_then) / self._took if self._took else 0.0
+        self._tokens_then, self._took, self.progress.tokens = tokens, 0.0, tokens
+        loss = figures["loss"]
+        if isinstance(loss, float) and math.isfinite(loss):
+            before = self.progress.train_loss
+            self.progress.train_loss = loss if before is None else _SMOOTHING * before + (1 - _SMOOTHING) * loss
+        now = (time.monotonic(), self._cpu_seconds())
+        cores = (now[1] - self._cpu_then[1]) / max(1e-9, now[0] - self._cpu_then[0])
+        self._cpu_then = now
+        more = {"gpu": torch.cuda.utilization() / 100} if self.trainer.args.device.type == "cuda" else {}
+        self.context.event(
+            "metrics", step=state.global_step, epoch=_epoch(state), **figures, tokens=tokens,
+            tokens_per_second=round(rate, 1), memory_bytes=self._memory(), cpu=round(cores, 2), **more,
+        )  # fmt: skip
+        self.context.progress(
+            state.global_step, state.max_steps, unit="steps", message="Training", loss=loss,
+            tokens_per_second=round(rate, 1),
+        )  # fmt: skip
+
+    def _judge(self, figures: dict[str, float], step: int, control: Any) -> None:
+        """Keep the best, tell of overfitting, end early; nothing where nothing was evaluated."""
+        progress = self.progress
+        name = "eval_reward" if self.recipe.method in ONLINE_METHODS else "eval_loss"
+        value = figures.get(name)
+        if value is None or not math.isfinite(value):
+            return
+        sign = -1 if name == "eval_reward" else 1
+        if progress.best is None or sign * value < sign * progress.best:
+            progress.best, progress.best_step, progress.evals_since_best = value, step, 0
+            progress.overfitting = False
+            self.context.event("best", step=step, **{name: value})
+            if step and self.recipe.load_best_model_at_end:
+                self._save(control, "best")
+        else:
+            progress.evals_since_best += 1
+            falling = None not in (progress.train_loss, progress.train_loss_then) and (
+                progress.train_loss < progress.train_loss_then  # type: ignore[operator]
+            )
+            if falling and not progress.overfitting and sign == 1:
+                progress.overfitting = True
+                self.context.event("overfitting", step=step, best_step=progress.best_step)
+                self.context.message(
+                    f"overfitting: the eval loss rises while the train loss falls; best at step {progress.best_step}",
+                    level="warning",
+                )
+        progress.train_loss_then = progress.train_loss
+        patience = self.recipe.early_stopping_patience
+        if patience and progress.evals_since_best >= patience and not control.should_training_stop:
+            self.early = control.should_training_stop = True
+            self._save(control, "end")
+            self.context.event("early_stop", step=step, best_step=progress.best_step)
+
+    def _obey(self, state: Any, control: Any) -> bool:
+        """Do what the user asks for at this moment, wait while the run is paused; whether it is to stop."""
+        paused = False
+        while True:
+            asked = self.trainer.agree(self._look() if self.trainer.is_world_process_zero() else None)
+            if asked["pause"] != paused:
+                paused = asked["pause"]
+                self.context.event("paused" if paused else "continued", step=state.global_step)
+                message = "Paused" if paused else "Training"
+                self.context.progress(state.global_step, state.max_steps, unit="steps", message=message)
+            if asked["learning_rate"] is not None:
+                self._change_learning_rate(asked["learning_rate"], state.global_step)
+            if asked["save"] and paused:
+                self.trainer.write_checkpoint("asked")
+            elif asked["save"]:
+                self._save(control, "asked")
+            if not paused:
+                return asked["stop"]
+            time.sleep(_PAUSE)
+
+    def _look(self) -> dict[str, Any]:
+        folder = self.context.folder
+        stop = self.context.stop_requested()
+        return {
+            "stop": stop,
+            "pause": not stop and self.context.job.pause_file.exists(),
+            "save": _take(folder / SAVE) is not None,
+            "learning_rate": _number(_take(folder / LEARNING_RATE)),
+        }
+
+    def _change_learning_rate(self, wanted: float, step: int) -> None:
+        before = self.progress.learning_rate or self.recipe.learning_rate
+        factor = wanted / before
+        scheduler = self.trainer.lr_scheduler
+        scheduler = getattr(scheduler, "scheduler", scheduler)
+        scheduler.base_lrs = [rate * factor for rate in scheduler.base_lrs]
+        scheduler._last_lr = [rate * factor for rate in scheduler.get_last_lr()]
+        for group in self.trainer.optimizer.param_groups:
+            group["lr"] *= factor
+        self.progress.learning_rate = wanted
+        self.context.event("learning_rate", step=step, before=before, after=wanted)
+        self.context.message(f"learning rate changed from {before:g} to {wanted:g} after step {step}")
+
+    def _tell_threads(self, threads: int, others: float) -> None:
+        self.context.message(f"{threads} threads from here on: other processes use {others:.1f} cores")
+
+    def _cpu_seconds(self) -> float:
+        used = self._process.cpu_times()
+        return used.user + used.system
+
+    def _memory(self) -> int:
+        """Bytes: of the GPU's peak where there is one, else resident memory of this process."""
+        if self.trainer.args.device.type == "cuda":
+            return torch.cuda.max_memory_allocated()
+        return self._process.memory_info().rss
+
+
+def _take(path: Any) -> str | None:
+    """A request's content, which is then removed; None where there is none."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        path.unlink()
+    except OSError:
+        return None
+    return text
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(json.loads(text)) if text else None
+    except (ValueError, TypeError):
+        return None
+    return value if value is not None and math.isfinite(value) and value > 0 else None
+
+
+def _epoch(state: Any) -> float:
+    return round(state.epoch or 0.0, 4)

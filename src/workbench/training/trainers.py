@@ -1,0 +1,323 @@
+"""TRL's trainers as a run needs them: the fast path, checkpoints that can be trusted, events; alike for every method.
+
+What a method computes is TRL's; nothing of a loss is written here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from accelerate.utils import broadcast_object_list, gather_object
+from peft.optimizers import create_loraplus_optimizer
+from transformers import PrinterCallback, Trainer
+from trl import DPOTrainer, GRPOTrainer, KTOTrainer, RewardTrainer, RLOOTrainer, SFTTrainer  # pyright: ignore
+
+from workbench.errors import UserError
+from workbench.jobs.context import Context
+from workbench.training import checkpoint
+from workbench.training.checkpoint import Progress
+from workbench.training.model import Plan, take_fast_path
+from workbench.training.recipe import Recipe
+from workbench.training.steering import Steering
+
+_PART = 1024  # tokens of a forward pass on CPU: larger ones take more memory and are not quicker
+
+Sampler = Callable[[Any, Plan, int], list[dict[str, Any]]]
+
+
+class Conducted(Trainer):
+    """Mixed into a trainer of TRL."""
+
+    # transformers declares these as what they are before `train`.
+    model: Any
+    optimizer: Any
+    lr_scheduler: Any
+    state: Any
+    accelerator: Any
+
+    fast: Any = None  # a FastPath as soon as the model is there: TRL's constructors already compute with it
+    divisible = True
+    """Whether the loss of a batch is the mean, or the sum, of the losses of its parts."""
+
+    def __init__(
+        self, *args: Any, context: Context, recipe: Recipe, plan: Plan, sampler: Sampler, resume: Path | None,
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
+        self._context, self._recipe, self._plan, self._sampler = context, recipe, plan, sampler
+        self._tokens = 0  # read by this process in this attempt
+        self._share = 1.0
+        super().__init__(*args, **kwargs)
+        self.prepare_model()
+        self.progress = checkpoint.progress_in(resume) if resume else Progress()
+        self._tokens_before = self.progress.tokens
+        self.steering = Steering(self, context, recipe, self.progress)
+        self.remove_callback(PrinterCallback)
+        self.add_callback(self.steering)
+
+    def prepare_model(self) -> None:
+        """Take the fast path, once."""
+        if self.fast is None:
+            self.fast = take_fast_path(self.model, self._plan, self._recipe)
+
+    # The data come as token ids
+
+    def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
+        return dataset
+
+    # A step
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        ratio = self._recipe.lora.loraplus_lr_ratio
+        if ratio is None or self.optimizer is not None:
+            return super().create_optimizer(model)
+        kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+        self.optimizer = create_loraplus_optimizer(self.model, kind, loraplus_lr_ratio=ratio, **options)
+        return self.optimizer
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        parts = list(self._parts(inputs))
+        loss = torch.zeros((), device=self.args.device)
+        for number, (part, share) in enumerate(parts, 1):
+            last = number == len(parts)
+            self._share = share
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(model):
+                loss += super().training_step(model, part, num_items_in_batch)
+        return loss
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.model.training and isinstance(inputs, Mapping):
+            self._tokens += sum(int(mask.sum()) for name, mask in inputs.items() if name.endswith("attention_mask"))
+        loss = super().compute_loss(model, inputs, *args, **kwargs)  # type: ignore[arg-type]
+        return loss if self._share == 1.0 or isinstance(loss, tuple) else loss * self._share
+
+    def _parts(self, inputs: Any) -> Iterator[tuple[Any, float]]:
+        """The batch in parts of about `_PART` tokens, and what share of the batch's mean each is."""
+        mask = inputs.get("attention_mask") if isinstance(inputs, Mapping) else None
+        wanted = math.ceil(int(mask.sum()) / _PART) if mask is not None and self._plan.path == "packed" else 1
+        pairs = self._pairs(inputs) if wanted > 1 and self.divisible else 1
+        size = math.ceil(pairs / wanted)
+        if size >= pairs:
+            yield inputs, 1.0
+            return
+        for start in range(0, pairs, size):
+            yield self._rows(inputs, slice(start, start + size)), self._share_of(min(size, pairs - start), pairs)
+
+    def _pairs(self, inputs: Any) -> int:
+        return len(inputs["input_ids"])
+
+    def _rows(self, inputs: Any, rows: slice) -> dict[str, Any]:
+        return {name: value[rows] for name, value in inputs.items()}
+
+    def _share_of(self, pairs: int, all_pairs: int) -> float:
+        return pairs / all_pairs
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        norm: Any = super()._clip_grad_norm(model)
+        loss = float(self._tr_loss)  # type: ignore[arg-type]
+        if not (math.isfinite(float(norm)) and math.isfinite(loss)):
+            self._refuse_nan(loss, float(norm))
+        return norm
+
+    def _refuse_nan(self, loss: float, norm: float) -> NoReturn:
+        step = self.state.global_step + 1
+        saved = checkpoint.all_of(self._context.folder)
+        self._context.event("nan", step=step, loss=str(loss), grad_norm=str(norm))
+        raise UserError(
+            f"the loss is {loss:g} and the gradient norm {norm:g} at step {step}",
+            do="The run stopped before this step was taken"
+            + (f"; {saved[-1].name} is the last checkpoint" if saved else "")
+            + ". Lower learning_rate, or set bf16: false.",
+        )
+
+    # What goes on between steps
+
+    def agree(self, asked: dict[str, Any] | None) -> dict[str, Any]:
+        """What the first process was asked, in all of them."""
+        if self.accelerator.num_processes > 1:
+            asked = broadcast_object_list([asked])[0]
+        assert asked is not None
+        return asked
+
+    def all_tokens(self) -> int:
+        """Tokens that all processes have read, former attempts included."""
+        here = torch.tensor([self._tokens], device=self.args.device)
+        return self._tokens_before + int(self.accelerator.gather(here).sum())
+
+    def answer_samples(self) -> list[dict[str, Any]]:
+        """What the model answers to the sample prompts now; in the first process only."""
+        if not self.is_world_process_zero():
+            return []
+        limit = self._recipe.samples.max_new_tokens
+        return self._sampler(self.accelerator.unwrap_model(self.model), self._plan, limit)
+
+    # Checkpoints
+
+    @property
+    def trained(self) -> dict[str, torch.nn.Parameter]:
+        """The trainable parameters by name, in a stable order."""
+        return {name: p for name, p in self.accelerator.unwrap_model(self.model).named_parameters() if p.requires_grad}
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        self.write_checkpoint(self.steering.save_why)
+
+    def write_checkpoint(self, why: str) -> None:
+        """Write a checkpoint of this moment and tell of it. A disk that is full is told, and the run goes on.
+
+        Raises:
+            UserError: it is the last one, and cannot be written.
+        """
+        states = gather_object([checkpoint.random_state()])
+        if not self.is_world_process_zero():
+            return
+        progress = self.progress
+        progress.step, progress.scheduler = self.state.global_step, self.lr_scheduler.state_dict()
+        optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
+        self.state.stateful_callbacks = {}
+        folder = self._context.folder
+        try:
+            target = checkpoint.save_checkpoint(folder, progress, self.trained, optimizer, _as_json(self.state), states)
+        except OSError as error:
+            if why in ("stop", "end"):
+                raise UserError(
+                    f"the checkpoint of step {progress.step} could not be written: {error.strerror or error}",
+                    where=str(folder),
+                    do="Free space, then resume: the run goes on from its newest whole checkpoint.",
+                ) from None
+            self._context.message(
+                f"the checkpoint of step {progress.step} could not be written ({error.strerror or error}); training "
+                "goes on, and the next one is tried in its turn",
+                level="error",
+            )
+            return
+        self._context.event("checkpoint", step=progress.step, folder=target.name, why=why)
+        kept = progress.best_step if self._recipe.load_best_model_at_end else None
+        checkpoint.tidy(folder, self._recipe.save_total_limit, kept)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        checkpoint.load_parameters(Path(resume_from_checkpoint), self.trained)
+        self.fast.refresh()
+
+    def _load_optimizer_and_scheduler(self, checkpoint_folder: str | None) -> None:
+        if checkpoint_folder is None:
+            return
+        optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
+        checkpoint.load_optimizer(Path(checkpoint_folder), self.trained, optimizer)
+        self.lr_scheduler.load_state_dict(self.progress.scheduler)
+        for group, rate in zip(optimizer.param_groups, self.lr_scheduler.get_last_lr(), strict=True):
+            group["lr"] = rate  # the scheduler sets it at its next step only
+
+    def _load_rng_state(self, checkpoint_folder: str | None) -> None:
+        if checkpoint_folder is not None:
+            checkpoint.load_random_state(Path(checkpoint_folder), self.accelerator.process_index)
+
+    def load_best(self) -> None:
+        """Bring back the adapter of the best evaluation, where its checkpoint verifies."""
+        step = self.progress.best_step
+        if not (self._recipe.load_best_model_at_end and step) or step == self.state.global_step:
+            return
+        folder = checkpoint.at_step(self._context.folder, step)
+        if fault := checkpoint.fault_of(folder):
+            self._context.message(f"the best adapter, of step {step}, is not used: {fault}", level="warning")
+            return
+        self._load_from_checkpoint(str(folder))
+        self._context.message(f"the adapter is the one of step {step}, the best evaluation")
+
+
+def _as_json(state: Any) -> str:
+    """The Trainer's state as it reads it back."""
+    import dataclasses
+    import json
+
+    return json.dumps(dataclasses.asdict(state), sort_keys=True)
+
+
+class Sft(Conducted, SFTTrainer):
+    """Supervised fine-tuning; the eval loss is the mean over tokens, whatever the batches."""
+
+    def _share_of(self, pairs: int, all_pairs: int) -> float:
+        return 1.0  # the loss of a part is a sum over its tokens, divided by the tokens of the whole step
+
+    def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> Any:
+        model = self.model
+        was_training = model.training
+        model.eval()
+        sums = torch.zeros(3, device=self.args.device)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            for inputs in self.get_eval_dataloader(eval_dataset):
+                out = model(**self._prepare_inputs(inputs), use_cache=False, fused_lm_head=True)
+                rows = torch.stack([-out.log_probs.sum(1), out.is_top1.sum(1), out.label_mask.sum(1)], dim=1)
+                sums += self.accelerator.gather_for_metrics(rows.float()).sum(0)
+        loss, right, tokens = sums.tolist()
+        if not math.isfinite(loss):
+            self._refuse_nan(loss, math.nan)
+        metrics = {"eval_loss": loss / max(1, tokens), "eval_mean_token_accuracy": right / max(1, tokens)}
+        self._metrics["eval"].clear()
+        self.log(dict(metrics))
+        model.train(was_training)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+
+class Dpo(Conducted, DPOTrainer):
+    """Direct preference optimisation."""
+
+    def _precompute_ref_logps(self, *args: Any, **kwargs: Any) -> Any:
+        self.prepare_model()
+        return super()._precompute_ref_logps(*args, **kwargs)
+
+    def _pairs(self, inputs: Any) -> int:
+        return len(inputs["input_ids"]) // 2
+
+    def _rows(self, inputs: Any, rows: slice) -> dict[str, Any]:
+        return _both_halves(inputs, rows)
+
+
+class Kto(Conducted, KTOTrainer):
+    """Kahneman-Tversky optimisation; its KL term is over the whole batch, which is therefore not divided."""
+
+    divisible = False
+
+
+class Reward(Conducted, RewardTrainer):
+    """A reward model."""
+
+    def _pairs(self, inputs: Any) -> int:
+        return len(inputs["input_ids"]) // 2
+
+    def _rows(self, inputs: Any, rows: slice) -> dict[str, Any]:
+        return _both_halves(inputs, rows)
+
+
+class _Online(Conducted):
+    divisible = False
+
+    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        # The chat template has written them, special tokens included.
+        return self.processing_class(text=prompts, add_special_tokens=False)["input_ids"], None, {}  # type: ignore
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.model.training and isinstance(inputs, Mapping):
+            self._tokens += int(inputs["prompt_mask"].sum() + inputs["completion_mask"].sum())
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+
+class Grpo(_Online, GRPOTrainer):
+    """Group relative policy optimisation."""
+
+
+class Rloo(_Online, RLOOTrainer):
+    """REINFORCE leave-one-out."""
+
+
+def _both_halves(inputs: Any, rows: slice) -> dict[str, Any]:
+    """Rows of a batch whose tensors hold the chosen and then the rejected, or one value a pair."""
+    pairs = len(inputs["input_ids"]) // 2
+    return {
+        name: torch.cat([value[:pairs][rows], value[pairs:][rows]]) if len(value) == 2 * pairs else value[rows]
+        for name, value in inputs.items()
+    }
