@@ -31,9 +31,14 @@ def export(
 ) -> None:
     """Write what a run learned to files, load them again, and check that they answer as the tuned model does."""
     from workbench.jobs.commands import follow_to_the_end, summary
-    from workbench.training.export.control import start_export
+    from workbench.training.export.control import default_folder, start_export
 
-    job = start_export(find(workspace), run, form, to=to, dtype=dtype)
+    place = find(workspace)
+    if to is not None and len(set(form)) == 1:
+        targets = {form[0]: to}
+    else:
+        targets = {name: (to or default_folder(place, run)) / name for name in form}
+    job = start_export(place, run, targets, dtype=dtype)
     if follow:
         follow_to_the_end(job, json=json)
     told = summary(job)

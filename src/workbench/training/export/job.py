@@ -61,7 +61,9 @@ def run(context: Context) -> dict[str, Any]:
     parameters = sum(weight.numel() for weight in model.parameters())
     max_new_tokens = source.recipe["samples"]["max_new_tokens"]
     context.progress(0, message="Asking the tuned model")
-    tuned = _Tuned(tokenizer, questions, hear(model, tokenizer, questions, max_new_tokens), max_new_tokens)
+    tuned = _Tuned(
+        tokenizer, questions, hear(model, tokenizer, questions, max_new_tokens, source.rewards), max_new_tokens
+    )
     if any(form != "adapter" for form in targets):
         model = merge.merged(model)
     exports = []
@@ -124,8 +126,12 @@ def _write(
         merge.save(model, folder, dtype)
         merge.copy_tokenizer(source, folder)
         notes = [f"Merged in float32, saved in {dtype}."]
-        exact = {"float32": check.EXACT, "float16": check.HALF}
-        return "model.safetensors", notes, exact.get(dtype, check.COARSE)
+        half = check.HALF if dtype == "float16" else check.COARSE
+        return (
+            "model.safetensors",
+            notes,
+            check.EXACT if dtype == "float32" else check.SCORE if source.rewards else half,
+        )
     from workbench.training.export import gguf_file, ollama
 
     kind = form.removeprefix("gguf-")
@@ -160,8 +166,8 @@ def _ask_again(
         told["tokens of the prompts"] = gguf_file.compare_tokenizers(
             tuned.tokenizer, tokenizer, [question.prompt for question in tuned.questions]
         )
-    answers = check.hear(model, tokenizer, tuned.questions, tuned.max_new_tokens).answers
-    agreement = check.compare(tuned.heard, model, answers)
+    answers = check.hear(model, tokenizer, tuned.questions, tuned.max_new_tokens, source.rewards).answers
+    agreement = check.compare(tuned.heard, model, answers, source.rewards)
     check.judge(agreement, tolerance, form)
     samples = [
         {"prompt": question.text, "answer": answer, "tuned_model": wanted, "reference": question.reference}

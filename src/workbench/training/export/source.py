@@ -10,7 +10,7 @@ from typing import Any
 from workbench.errors import UserError
 from workbench.jobs.folder import JobFolder
 from workbench.library.grounding import Passage, grounded_messages, new_nonce
-from workbench.models.adapter import MANIFEST, verified_adapter
+from workbench.models.adapter import FOLDER, MANIFEST, verified_adapter
 from workbench.models.catalogue import catalogue
 from workbench.models.local import ensure
 from workbench.training import runs
@@ -68,7 +68,7 @@ def read(workspace: Workspace, name: str) -> Source:
             other weights, or the adapter cannot be loaded again.
     """
     run = runs.find(workspace, name)
-    folder = run.path / "adapter"
+    folder = run.path / FOLDER
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         model, base, system = manifest["model"], manifest["base"], manifest["system_prompt"]
