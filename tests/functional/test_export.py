@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 from sample_adapter import tiny_model, write_adapter_run
+from sample_runs import write_run
+from textual.widgets import Static
 
+from screens.app import WorkbenchApp
+from screens.modals.export_run import ExportRun
+from screens.widgets.form import Row
 from workbench import files
 from workbench.training import runs
 from workbench.training.export.forms import FORMS, MANIFEST
@@ -189,3 +194,44 @@ def llama_cpp_answers(file: Path, workspace: Workspace, samples: list[dict[str, 
         reply = json.loads(reply) if isinstance(reply, str) else reply
         answers.append(reply["choices"][0]["message"]["content"].strip())
     return answers
+
+
+async def test_e_on_the_training_screen_exports_the_run(
+    workspace: Workspace, tmp_path: Path, settle: Callable[..., Any]
+) -> None:
+    write_adapter_run(workspace, "tone", tiny_model(tmp_path / "base"))
+    async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+        await pilot.press("3")
+        await settle(pilot)
+        await pilot.press("E")
+        await settle(pilot)
+        form = pilot.app.screen
+        assert isinstance(form, ExportRun)
+        rows = {row.key: row for row in form.query(Row)}
+        assert [rows[key].text for key in FORMS] == ["no", "yes", "no", "no"]
+        await pilot.press("down", "left", "enter")  # merged: no; so nothing is chosen
+        await settle(pilot)
+        assert "no form was chosen" in str(form.query_one(".dialog-fault", Static).render())
+        await pilot.press("up", "right", "down", "down", "down", "down", *"given", "enter")
+        await settle(pilot)
+        assert not isinstance(pilot.app.screen, ExportRun)
+        job = next(job for job in pilot.app.board.jobs if job.kind == "export")
+        assert job.arguments["targets"] == {"adapter": str(workspace.root / "given" / "adapter")}
+        for _ in range(1200):
+            pilot.app.look_at_jobs()
+            await pilot.pause(0.05)
+            if not job.folder.status().live:
+                break
+        assert job.folder.status().state == "done", job.folder.status().error
+    whole(workspace.root / "given" / "adapter")
+
+
+async def test_a_run_without_an_adapter_offers_no_export(workspace: Workspace, settle: Callable[..., Any]) -> None:
+    write_run(workspace, "tone", "failed")
+    async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+        await pilot.press("3")
+        await settle(pilot)
+        assert pilot.app.screen.check_action("export", ()) is None
+        await pilot.press("E")
+        await settle(pilot)
+        assert not isinstance(pilot.app.screen, ExportRun)
