@@ -65,7 +65,10 @@ def test_every_kind_of_adapter_merges_to_the_model_that_it_makes(
     write_adapter_run(workspace, "tone", tiny_base, convert=convert, **lora)
     done = export(workspace, "tone", "merged")["merged"]
     source, ids = read(workspace, "tone"), torch.arange(5, 25)[None]
-    base, tuned = merge.load(tiny_base)(input_ids=ids).logits, merge.tuned(source, source.adapter)(input_ids=ids).logits
+    base, tuned = (
+        merge.load(tiny_base)(input_ids=ids).logits,
+        merge.tuned(source, source.adapter, None)(input_ids=ids).logits,
+    )
     found = merge.load(Path(done["folder"]))(input_ids=ids).logits
     assert (tuned - base).abs().max() > 0.01  # there is something to merge
     assert (found - tuned).abs().max() < 1e-4

@@ -49,7 +49,7 @@ def write(model: Any, tokenizer: Any, path: Path, kind: str, origin: Origin) -> 
     writer = gguf.GGUFWriter(path, config.model_type)
     _describe(writer, config, origin, wanted)
     _add_vocabulary(writer, vocabulary(tokenizer, model.get_input_embeddings().weight.shape[0]))
-    writer.add_chat_template(tokenizer.chat_template)
+    writer.add_chat_template(tokenizer.get_chat_template())
     tensors = _named(model)
     for name, tensor in tensors.items():
         stored = _type_of(tensor, wanted)
@@ -174,7 +174,7 @@ def compare_tokenizers(original: Any, written: Any, texts: Sequence[str]) -> str
     found = written.get_vocab()
     if any(found.get(token) != id for token, id in original.get_vocab().items()):
         raise UserError("the vocabulary in the file is not the tokenizer's", where="gguf")
-    if written.eos_token_id != original.eos_token_id or written.chat_template != original.chat_template:
+    if written.eos_token_id != original.eos_token_id or written.get_chat_template() != original.get_chat_template():
         raise UserError("the last token or the chat template in the file is not the tokenizer's", where="gguf")
     same = sum(
         original(text, add_special_tokens=False)["input_ids"] == written(text, add_special_tokens=False)["input_ids"]

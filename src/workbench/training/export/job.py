@@ -55,9 +55,7 @@ def run(context: Context) -> dict[str, Any]:
     context.progress(0, message="Loading the tuned model")
     tokenizer = load_tokenizer(source.base_folder)
     questions = questions_of(source, tokenizer)
-    model = merge.tuned(source, source.adapter)
-    if source.rewards:
-        model.config.pad_token_id = tokenizer.pad_token_id
+    model = merge.tuned(source, source.adapter, tokenizer)
     parameters = sum(weight.numel() for weight in model.parameters())
     max_new_tokens = source.recipe["samples"]["max_new_tokens"]
     context.progress(0, message="Asking the tuned model")
@@ -90,6 +88,8 @@ def _export(context: Context, source: Source, form: str, target: Path, model: An
             context.message(f"{_short(sample['prompt'])} -> {_short(sample['answer'])}")
         if source.recipe.get("context"):
             notes.append("The run was trained with passages in its prompts; without them it answers less well.")
+        if source.recipe.get("load_in_4bit"):
+            notes.append("The run was trained beside a base in 4 bits; here its adapter stands beside the whole base.")
         files.write_text(aside / "samples.json", json.dumps(samples, ensure_ascii=False, indent=1) + "\n")
         files.write_text(aside / "README.md", card(source, form, main, checks, notes))
         write_manifest(
@@ -155,7 +155,7 @@ def _ask_again(
 
     told = {}
     if form == "adapter":
-        model, tokenizer = merge.tuned(source, folder), tuned.tokenizer
+        model, tokenizer = merge.tuned(source, folder, tuned.tokenizer), tuned.tokenizer
     elif form == "merged":
         model = merge.load_scorer(folder) if source.rewards else merge.load(folder)
         tokenizer = load_tokenizer(folder)

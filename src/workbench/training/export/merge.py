@@ -16,8 +16,10 @@ _TOKENIZER_FILES = (
 )  # fmt: skip
 
 
-def tuned(source: Source, adapter: Path) -> Any:
+def tuned(source: Source, adapter: Path, tokenizer: Any) -> Any:
     """A fresh base in float32 on the CPU, with the adapter in `adapter`, in evaluation mode.
+
+    A reward model scores at the last token that is no padding, so its config has to name that one.
 
     Raises:
         UserError: they do not belong together.
@@ -25,6 +27,8 @@ def tuned(source: Source, adapter: Path) -> Any:
     from peft import PeftModel
 
     base = load_scorer(source.base_folder, 1) if source.rewards else load(source.base_folder)
+    if source.rewards:
+        base.config.pad_token_id = tokenizer.pad_token_id
     try:
         return PeftModel.from_pretrained(base, str(adapter)).eval().requires_grad_(False)
     except (RuntimeError, ValueError, KeyError) as error:

@@ -27,7 +27,7 @@ def check_target(target: Path) -> None:
         raise UserError(
             "holds something else than an export, which would be replaced",
             where=str(target),
-            do="Name another folder with --to.",
+            do="Name another folder.",
         )
 
 
@@ -43,7 +43,7 @@ def check_room(target: Path, needed: int) -> None:
         raise UserError(
             f"the export needs {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free",
             where=str(place),
-            do="Make room, or name a folder on another disk with --to.",
+            do="Make room, or name a folder on another disk.",
         )
 
 
