@@ -74,6 +74,7 @@ TRAINING = (
     Command("training.stop", "s", "Stop", "Ask the run to save and stop; it can be resumed.", footer=True),
     Command("training.resume", "r", "Resume", "Go on from the last checkpoint.", footer=True),
     Command("training.view", "v", "Next view", "Curves, samples, log, recipe in turn.", footer=True),
+    Command("training.export", "E", "Export", "Write the adapter, the merged model or a GGUF of the run to files."),
     Command("training.search", "slash", "Search", "Show the runs whose name or state contains a text."),
     Command("training.leave-search", "escape", "All runs", "Show all runs again."),
 )

@@ -134,6 +134,8 @@ class TrainingScreen(WorkbenchScreen):
                 return True if run is not None and run.live and run.status.state != "stopping" else None
             case "resume":
                 return True if run is not None and run.status.state in ("stopped", "failed", "lost") else None
+            case "export":
+                return True if run is not None and _has_adapter(run) else None
             case "leave_search":
                 return self._searching
         return True
@@ -200,6 +202,18 @@ class TrainingScreen(WorkbenchScreen):
             control.resume(run.folder)
             self.app.look_at_jobs()
 
+    def action_export(self) -> None:
+        if (run := self._run) is None:
+            return
+        from screens.modals.export_run import ExportRun
+
+        def started(id: str | None) -> None:
+            if id is not None:
+                self.app.look_at_jobs()
+                self.app.tell(f"{run.id} is being exported; you are told when it is done")
+
+        self.app.push_screen(ExportRun(self.workspace, run.id), started)
+
     def action_view(self) -> None:
         self.query_one(RunView).next_view()
 
@@ -224,3 +238,9 @@ class TrainingScreen(WorkbenchScreen):
     @on(Input.Submitted, "#search")
     def _found(self) -> None:
         self.query_one("#runs Table").focus()
+
+
+def _has_adapter(run: Job) -> bool:
+    from workbench.models.adapter import has_adapter  # imports pydantic: not before there is a run
+
+    return has_adapter(run.folder.path)

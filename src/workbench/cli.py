@@ -22,6 +22,7 @@ from workbench.models import commands as models
 from workbench.output import AsJson, InWorkspace
 from workbench.pairs import commands as pairs
 from workbench.training import commands as training
+from workbench.training.export.commands import export
 from workbench.workspace import find
 from workbench.workspace import init as init_workspace
 
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.add_typer(models.app, name="models")
 app.add_typer(pairs.app, name="pairs")
 app.command("train")(training.train)
+training.app.command("export")(export)
 app.add_typer(training.app, name="runs")
 library.add_search(chat.search)
 app.add_typer(library.app, name="index")

@@ -40,6 +40,11 @@ def adapters(workspace: Workspace) -> list[Adapter]:
     return found
 
 
+def has_adapter(run: Path) -> bool:
+    """Whether the folder of a run holds an adapter; not whether it is whole."""
+    return (run / FOLDER / MANIFEST).is_file()
+
+
 def verified_adapter(run: Path, base_folder: Path) -> Path:
     """The adapter's folder, after checking every file and that it was trained on this base.
 
