@@ -9,14 +9,12 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from pathlib import Path
 
 import psutil
 from filelock import FileLock, Timeout
 
-from workbench.errors import UserError
-from workbench.jobs.context import Context, StopRequested
+from workbench.jobs.context import Context, StopRequested, told
 from workbench.jobs.folder import JobFolder, start_mark
 from workbench.jobs.kinds import KINDS
 from workbench.jobs.queue import heavy_turn
@@ -52,13 +50,8 @@ def main(folder: str) -> int:
     except StopRequested:
         _finish(context, "stopped")
         return 0
-    except UserError as error:
-        _finish(context, "failed", error=str(error))
-    except MemoryError:
-        _finish(context, "failed", error="out of memory. Use a smaller model, batch or max_length.")
     except BaseException as error:
-        traceback.print_exc()
-        _finish(context, "failed", error=f"{type(error).__name__}: {error} (the details are in {job.log})")
+        _finish(context, "failed", error=told(error, job))
     return 1
 
 

@@ -6,16 +6,20 @@ import contextlib
 import os
 import threading
 import time
+import traceback
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from workbench import files
+from workbench.errors import UserError
 from workbench.jobs.folder import JobFolder, Progress, Status
 from workbench.jobs.memory import peak_memory_bytes
 from workbench.workspace import Workspace
 
 _BEAT = 2.0  # seconds between heartbeats
 _SHOW = 0.25  # seconds at least between two writes of progress
+Value = TypeVar("Value")
 
 
 class StopRequested(Exception):
@@ -33,6 +37,7 @@ class Context:
         self._status = status
         self._earlier = dict(status.figures)  # what the attempts before this one took
         self._running_since: float | None = None
+        self._others_peak = 0
         self._lock = threading.RLock()
         self._shown = 0.0
         self._rate_from: tuple[float, float] | None = None
@@ -48,6 +53,15 @@ class Context:
     def attempt(self) -> int:
         """1 at the first start, one more at every resume."""
         return self._status.attempt
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes to the job's folder; of several that do one job, one does."""
+        return True
+
+    def in_turn(self, work: Callable[[], Value]) -> Value:
+        """Do `work`; where several processes do one job, in the first one first, then in the others."""
+        return work()
 
     def progress(
         self, done: float, total: float | None = None, *, unit: str = "", message: str = "", **figures: Any
@@ -97,6 +111,10 @@ class Context:
         if self.stop_requested():
             raise StopRequested
 
+    def held_by_others(self, peak_memory_bytes: int) -> None:
+        """Tell the most memory that processes which do this job's work have held together."""
+        self._others_peak = max(self._others_peak, peak_memory_bytes)
+
     # What the process around it calls
 
     def terminate(self) -> None:
@@ -139,11 +157,21 @@ class Context:
         if self._running_since is None:
             return {}
         seconds = (self._earlier.get("seconds") or 0.0) + time.monotonic() - self._running_since
-        peaks = (self._earlier.get("peak_memory_bytes"), peak_memory_bytes())
+        peaks = (self._earlier.get("peak_memory_bytes"), peak_memory_bytes(), self._others_peak)
         return {
             "seconds": round(seconds, 3),
             "peak_memory_bytes": max((peak for peak in peaks if peak), default=None),
         }
+
+
+def told(error: BaseException, job: JobFolder) -> str:
+    """What the user reads of an error that ends a job; the traceback of one nobody foresaw goes to the log."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory. Use a smaller model, batch or max_length."
+    traceback.print_exception(error)
+    return f"{type(error).__name__}: {error} (the details are in {job.log})"
 
 
 def _ends_with_newline(job: JobFolder) -> bool:

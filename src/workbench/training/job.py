@@ -13,12 +13,24 @@ from workbench.models.load import be_offline, load_tokenizer
 from workbench.models.local import ensure
 from workbench.training import adapter
 from workbench.training.data import Example, FrozenPair, encode
+from workbench.training.launch import launch
 from workbench.training.prepare import Prepared, facts, prepare
 from workbench.training.recipe import Recipe
 
 
 def run(context: Context) -> dict[str, Any]:
-    """Train the recipe in the job's arguments; the result names the adapter and the last figures.
+    """Train the recipe in the job's arguments, here or, where it says so, in processes of their own.
+
+    Raises:
+        UserError: there is nothing to train on, or training diverged.
+        StopRequested: the user asked to stop; checkpoint and adapter are saved.
+    """
+    recipe = Recipe.model_validate(context.arguments["recipe"])
+    return launch(context, recipe) if recipe.launch.num_processes > 1 else train(context)
+
+
+def train(context: Context) -> dict[str, Any]:
+    """Train, in the only process or in one of several; the result names the adapter and the last figures.
 
     Raises:
         UserError: there is nothing to train on, or training diverged.
@@ -26,9 +38,10 @@ def run(context: Context) -> dict[str, Any]:
     """
     recipe = Recipe.model_validate(context.arguments["recipe"])
     base_name, system = context.arguments["base"], context.arguments["system"]
-    files.write_text(context.folder / "recipe.yaml", _as_yaml(recipe))
-    base_folder = ensure(base_name)
-    prepared = prepare(context, recipe)
+    if context.first:
+        files.write_text(context.folder / "recipe.yaml", _as_yaml(recipe))
+    base_folder = context.in_turn(lambda: ensure(base_name))
+    prepared = context.in_turn(lambda: prepare(context, recipe))
     context.check_stop()
 
     context.progress(0, message="Loading the model")
@@ -37,10 +50,11 @@ def run(context: Context) -> dict[str, Any]:
 
     if recipe.num_threads:
         torch.set_num_threads(recipe.num_threads)
-    from workbench.training import checkpoint, model
+    from workbench.training import checkpoint, model, together
     from workbench.training.methods import make_trainer
     from workbench.training.sampling import make_sampler
 
+    together.refuse_other_pairs(prepared.sha256)
     tokenizer = load_tokenizer(base_folder)
     training = _encoded(context, prepared.training, tokenizer, system, recipe.max_length, "training")
     evaluation = _encoded(context, prepared.evaluation, tokenizer, system, recipe.max_length, "eval")
@@ -48,6 +62,7 @@ def run(context: Context) -> dict[str, Any]:
     if not training:
         raise UserError("every pair is longer than max_length", do="Raise max_length in the recipe.")
     resume = checkpoint.newest_whole(context.folder, lambda fault: context.message(fault, level="warning"))
+    resume = together.common_checkpoint(context.folder, resume)
     if context.attempt > 1 or resume:
         context.event("resumed", step=checkpoint.step_of(resume) if resume else -1)
     plan = model.plan(recipe, base_folder)

@@ -104,6 +104,7 @@ def _arguments(context: Context, recipe: Recipe, plan: Plan, evaluated: bool, re
         "disable_tqdm": True,
         "dataloader_pin_memory": plan.device == "cuda",
         "ddp_find_unused_parameters": False,
+        "ddp_backend": "gloo" if plan.device == "cpu" and recipe.launch.num_processes > 1 else None,
     }
 
 
@@ -123,7 +124,9 @@ def _of_method(recipe: Recipe) -> dict[str, Any]:
             return {
                 **options,
                 "reward_weights": [reward.weight for reward in online.rewards],
-                "generation_batch_size": recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps,
+                "generation_batch_size": recipe.per_device_train_batch_size
+                * recipe.gradient_accumulation_steps
+                * recipe.launch.num_processes,
             }
 
 

@@ -29,6 +29,7 @@ _TOLD = (
     "accuracy", "margin", "reward", "reward_std", "kl", "mean_token_accuracy", "completions/mean_length",
 )  # fmt: skip
 _SMOOTHING = 0.9  # of the train loss that overfitting is told by
+_NOTHING = {"stop": False, "pause": False, "save": False, "learning_rate": None}
 _PAUSE = 0.2  # seconds between two looks whether a pause is over
 
 
@@ -110,20 +111,21 @@ class Steering(TrainerCallback):
         self._save_why = why
 
     def _tell_step(self, state: Any, figures: dict[str, Any]) -> None:
-        tokens = self.trainer.all_tokens()
+        now = (time.monotonic(), self._cpu_seconds())
+        cores = (now[1] - self._cpu_then[1]) / max(1e-9, now[0] - self._cpu_then[0])
+        self._cpu_then = now
+        sums = self.trainer.sums(cores=cores, memory=self._memory())
+        tokens = int(sums["tokens"])
         rate = (tokens - self._tokens_then) / self._took if self._took else 0.0
         self._tokens_then, self._took, self.progress.tokens = tokens, 0.0, tokens
         loss = figures["loss"]
         if isinstance(loss, float) and math.isfinite(loss):
             before = self.progress.train_loss
             self.progress.train_loss = loss if before is None else _SMOOTHING * before + (1 - _SMOOTHING) * loss
-        now = (time.monotonic(), self._cpu_seconds())
-        cores = (now[1] - self._cpu_then[1]) / max(1e-9, now[0] - self._cpu_then[0])
-        self._cpu_then = now
         more = {"gpu": torch.cuda.utilization() / 100} if self.trainer.args.device.type == "cuda" else {}
         self.context.event(
             "metrics", step=state.global_step, epoch=_epoch(state), **figures, tokens=tokens,
-            tokens_per_second=round(rate, 1), memory_bytes=self._memory(), cpu=round(cores, 2), **more,
+            tokens_per_second=round(rate, 1), memory_bytes=int(sums["memory"]), cpu=round(sums["cores"], 2), **more,
         )  # fmt: skip
         self.context.progress(
             state.global_step, state.max_steps, unit="steps", message="Training", loss=loss,
@@ -167,9 +169,10 @@ class Steering(TrainerCallback):
         """Do what the user asks for at this moment, wait while the run is paused; whether it is to stop."""
         paused = False
         while True:
-            asked = self.trainer.agree(self._look() if self.trainer.is_world_process_zero() else None)
-            if asked["pause"] != paused:
-                paused = asked["pause"]
+            asked = self.trainer.agree(self._look() if self.context.first else _NOTHING)
+            pause = asked["pause"] and not asked["stop"]
+            if pause != paused:
+                paused = pause
                 self.context.event("paused" if paused else "continued", step=state.global_step)
                 message = "Paused" if paused else "Training"
                 self.context.progress(state.global_step, state.max_steps, unit="steps", message=message)
@@ -185,10 +188,9 @@ class Steering(TrainerCallback):
 
     def _look(self) -> dict[str, Any]:
         folder = self.context.folder
-        stop = self.context.stop_requested()
         return {
-            "stop": stop,
-            "pause": not stop and self.context.job.pause_file.exists(),
+            "stop": self.context.stop_requested(),
+            "pause": self.context.job.pause_file.exists(),
             "save": _take(folder / SAVE) is not None,
             "learning_rate": _number(_take(folder / LEARNING_RATE)),
         }

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from accelerate.utils import broadcast_object_list, gather_object
 from peft.optimizers import create_loraplus_optimizer
 from transformers import PrinterCallback, Trainer
 from trl import DPOTrainer, GRPOTrainer, KTOTrainer, RewardTrainer, RLOOTrainer, SFTTrainer  # pyright: ignore
 
 from workbench.errors import UserError
 from workbench.jobs.context import Context
-from workbench.training import checkpoint
+from workbench.training import checkpoint, together
 from workbench.training.checkpoint import Progress
 from workbench.training.model import Plan, take_fast_path
 from workbench.training.recipe import Recipe
@@ -99,6 +98,7 @@ class Conducted(Trainer):
         """The batch in parts of about `_PART` tokens, and what share of the batch's mean each is."""
         mask = inputs.get("attention_mask") if isinstance(inputs, Mapping) else None
         wanted = math.ceil(int(mask.sum()) / _PART) if mask is not None and self._plan.path == "packed" else 1
+        wanted = max(together.gathered(wanted))  # TRL gathers within each part: all processes have as many
         pairs = self._pairs(inputs) if wanted > 1 and self.divisible else 1
         size = math.ceil(pairs / wanted)
         if size >= pairs:
@@ -136,21 +136,22 @@ class Conducted(Trainer):
 
     # What goes on between steps
 
-    def agree(self, asked: dict[str, Any] | None) -> dict[str, Any]:
-        """What the first process was asked, in all of them."""
-        if self.accelerator.num_processes > 1:
-            asked = broadcast_object_list([asked])[0]
-        assert asked is not None
-        return asked
+    def agree(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """What any process was asked, in all of them."""
+        agreed = dict(asked)
+        for each in together.gathered(asked):
+            agreed |= {name: value for name, value in each.items() if value}
+        return agreed
 
-    def all_tokens(self) -> int:
-        """Tokens that all processes have read, former attempts included."""
-        here = torch.tensor([self._tokens], device=self.args.device)
-        return self._tokens_before + int(self.accelerator.gather(here).sum())
+    def sums(self, **figures: float) -> dict[str, float]:
+        """Figures of this process added over all, and `tokens`: those read, former attempts included."""
+        everywhere = together.gathered({**figures, "tokens": self._tokens})
+        added = {name: sum(each[name] for each in everywhere) for name in everywhere[0]}
+        return {**added, "tokens": self._tokens_before + added["tokens"]}
 
     def answer_samples(self) -> list[dict[str, Any]]:
-        """What the model answers to the sample prompts now; in the first process only."""
-        if not self.is_world_process_zero():
+        """What the model answers to the sample prompts now; nothing in processes that have nobody to tell."""
+        if not self._context.first and not self.is_fsdp_enabled:  # a sharded model answers with all of them only
             return []
         limit = self._recipe.samples.max_new_tokens
         return self._sampler(self.accelerator.unwrap_model(self.model), self._plan, limit)
@@ -171,8 +172,8 @@ class Conducted(Trainer):
         Raises:
             UserError: it is the last one, and cannot be written.
         """
-        states = gather_object([checkpoint.random_state()])
-        if not self.is_world_process_zero():
+        states = together.gathered(checkpoint.random_state())
+        if not self._context.first:
             return
         progress = self.progress
         progress.step, progress.scheduler = self.state.global_step, self.lr_scheduler.state_dict()
