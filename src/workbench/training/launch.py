@@ -146,7 +146,8 @@ def _show(context: Context, exchange: Path) -> _First | None:
 
 def _outcome(exchange: Path, code: int, context: Context) -> dict[str, Any]:
     """What the processes say in the end, the clearest word first."""
-    ended = [known for path in sorted(exchange.glob("ended-*.json")) if (known := _read(path))]
+    ended = [known for path in exchange.glob("ended-*.json") if (known := _read(path))]
+    ended.sort(key=lambda known: known["time"])  # what comes after the first fault comes of it
     for known in ended:
         if known["state"] == "refused":
             raise UserError(known["error"])
@@ -161,7 +162,7 @@ def _outcome(exchange: Path, code: int, context: Context) -> dict[str, Any]:
         if status < 0:
             raise UserError(
                 f"process {int(rank) + 1} of {failures['of']} was killed (signal {-status})",
-                do="Resume the run: it goes on from its newest checkpoint. The system kills what takes too much memory.",
+                do="Resume the run: it goes on from its newest checkpoint. If memory ran out, use a smaller batch.",
             )
     for known in ended:
         if known["state"] == "failed":

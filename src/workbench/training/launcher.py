@@ -24,7 +24,9 @@ def main(folder: Path) -> int:
     from accelerate.commands.launch import launch_command, launch_command_parser
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    recipe = Recipe.model_validate(json.loads((folder / "spec.json").read_text(encoding="utf-8"))["arguments"]["recipe"])
+    recipe = Recipe.model_validate(
+        json.loads((folder / "spec.json").read_text(encoding="utf-8"))["arguments"]["recipe"]
+    )
     _register_loopback()
     exchange = folder / EXCHANGE
     worker = ["--module", "workbench.training.worker", str(folder)]

@@ -113,8 +113,11 @@ def _of_method(recipe: Recipe) -> dict[str, Any]:
         case "sft":
             return {"max_length": recipe.max_length, "packing": False}
         case "dpo" | "kto" | "reward":
-            section = getattr(recipe, recipe.method)
-            return {"max_length": recipe.max_length, **section.model_dump(exclude_none=True)}
+            options = getattr(recipe, recipe.method).model_dump(exclude_none=True)
+            if recipe.method == "dpo" and recipe.launch.num_processes > 1:
+                # TRL 1.16 hands the scores over in a cache file of the first process's own temporary folder.
+                options["precompute_ref_log_probs"] = False
+            return {"max_length": recipe.max_length, **options}
         case _:
             online = recipe.online
             assert online

@@ -88,6 +88,7 @@ def load_base(plan: Plan, recipe: Recipe, folder: Path) -> Any:
     if recipe.load_in_4bit:
         options["quantization_config"] = _four_bits()
     if recipe.method == "reward":
+        torch.manual_seed(recipe.seed)  # its head is drawn
         options |= {"scores": True}
     return load_model(folder, dtype=plan.weights, device=plan.device, **options)
 

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -58,7 +59,10 @@ class WorkerContext(Context):
         """Leave the last word of this process."""
         self.end()
         self._show()
-        files.write_json(self.folder / EXCHANGE / f"ended-{self.rank}.json", {"state": state, **self._who(), **more})
+        files.write_json(
+            self.folder / EXCHANGE / f"ended-{self.rank}.json",
+            {"time": time.time(), "state": state, **self._who(), **more},
+        )
 
     def _show(self) -> None:
         status = self._status
