@@ -126,7 +126,7 @@ async def test_the_form_marks_faults_and_nothing_starts(workspace: Workspace, se
         form = pilot.app.screen
         assert isinstance(form, NewRun)
         assert form.query_one("#run-name", Input).value == "tone"
-        fields = {row.field.key: row for row in form.query("_Row")}  # type: ignore[attr-defined]
+        fields = {row.field.key: row for row in form.query("RecipeRow")}  # type: ignore[attr-defined]
         while not fields["learning_rate"].query_one(Input).has_focus:
             assert form.focused is not fields["lora.r"].query_one(Input), "gone past it"
             await pilot.press("down")
@@ -152,7 +152,7 @@ async def test_a_changed_recipe_is_saved_with_its_comments(workspace: Workspace,
     async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
         await pilot.press("3", "n")
         await settle(pilot)
-        for row in pilot.app.screen.query("_Row"):
+        for row in pilot.app.screen.query("RecipeRow"):
             if row.field.key == "lora.r":  # type: ignore[attr-defined]
                 row.query_one(Input).value = "8"
         await pilot.press("ctrl+w")
