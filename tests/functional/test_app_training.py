@@ -60,7 +60,7 @@ async def test_runs_are_listed_and_the_one_under_the_cursor_is_shown(workspace: 
     async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
         await pilot.press("3")
         await settle(pilot)
-        assert [row[1:] for row in rows(pilot)] == [
+        assert [row[1:5] for row in rows(pilot)] == [
             ["tone", "120/200", "0.944", "1.139"],
             ["first", "200/200", "0.894", "0.994"],
             ["broken", "30/200", "2.014", ""],
