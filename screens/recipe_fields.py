@@ -102,6 +102,12 @@ def fields_of(
     return plain + nested
 
 
+def methods_first(fields: Sequence[RecipeField]) -> list[RecipeField]:
+    """The fields with the sections of the methods before the other sections: who chooses a method sees what it adds."""
+    methods = next((field.choices for field in fields if field.key == METHOD), ())
+    return sorted(fields, key=lambda field: (bool(field.section), field.section not in methods))
+
+
 def shown_keys(fields: Sequence[RecipeField], texts: Mapping[str, str], *, every: bool) -> set[str]:
     """The fields to show: those of the chosen method that are common, or that say something else than the default.
 

@@ -22,6 +22,7 @@ from workbench.jobs import control
 from workbench.text import for_terminal
 
 _COLUMNS = ("", "run", "step", "loss", "eval", "tags")
+_WIDE, _ROOMY = 96, 150  # cells of a screen
 
 
 class TrainingScreen(WorkbenchScreen):
@@ -31,7 +32,7 @@ class TrainingScreen(WorkbenchScreen):
     BINDINGS = bindings(SCOPE)
     CSS_PATH = "training.tcss"
     AUTO_FOCUS = "#runs Table"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (96, "-wide")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_WIDE, "-wide"), (_ROOMY, "-roomy")]  # noqa: RUF012
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,11 +58,23 @@ class TrainingScreen(WorkbenchScreen):
             yield RunView("run")
 
     def on_mount(self) -> None:
-        table = self.query_one("#runs Table", Table)
-        for label in _COLUMNS:
-            table.add_column(label, key=label)
+        self._add_columns()
         self.app.theme_changed_signal.subscribe(self, lambda _: self._show_runs(self.app.board))
         self._show_runs(self.app.board)
+
+    def on_resize(self) -> None:
+        self._add_columns()
+
+    def _add_columns(self) -> None:
+        """The tags only where they have room; else the panel tells those of the run under the cursor."""
+        table = self.query_one("#runs Table", Table)
+        beside = _WIDE <= self.app.size.width < _ROOMY  # the list stands beside the run, and is narrow
+        labels = _COLUMNS[:-1] if beside else _COLUMNS
+        if len(labels) != len(table.columns):
+            table.clear(columns=True)
+            for label in labels:
+                table.add_column(label, key=label)
+            self._show_runs(self.app.board)
 
     # What changes
 
@@ -95,14 +108,14 @@ class TrainingScreen(WorkbenchScreen):
             with self.prevent(DataTable.RowHighlighted):
                 table.clear()
                 for job in runs:
-                    table.add_row(*self._cells(job), key=job.id)
+                    table.add_row(*self._cells(job)[: len(table.columns)], key=job.id)
             if self._selected not in ids:
                 self._select(ids[0] if ids else None)
             if self._selected in ids:
                 table.move_cursor(row=ids.index(self._selected))
         else:
             for job in runs:
-                for column, cell in zip(_COLUMNS, self._cells(job), strict=True):
+                for column, cell in zip([key.value or "" for key in table.columns], self._cells(job), strict=False):
                     if table.get_cell(job.id, column) != cell:
                         table.update_cell(job.id, column, cell, update_width=True)
         self.set_class(not runs and not self._filter.active, "-no-runs")

@@ -38,6 +38,7 @@ class CompareRuns(ModalScreen[None]):
 
     CSS_PATH = "compare_runs.tcss"
     AUTO_FOCUS = None
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (96, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v,tab", "view(1)", "Next view"),
         Binding("V,shift+tab", "view(-1)", "View before"),
@@ -59,7 +60,9 @@ class CompareRuns(ModalScreen[None]):
             with ContentSwitcher(initial="waiting"):
                 yield Static(muted("Reading the runs ..."), id="waiting")
                 with Vertical(id="figures"):
-                    yield Table(id="figures-table", cursor_type="row", cell_padding=1)
+                    yield Table(
+                        id="figures-table", cursor_type="row", cell_padding=1, cursor_foreground_priority="renderable"
+                    )
                     yield OverlaidCurves()
                 with Vertical(id="recipe"):
                     yield Static(muted("The recipes are the same."), id="same-recipe")

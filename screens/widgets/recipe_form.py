@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static
 
-from screens.recipe_fields import RecipeField, changes_of, shown_keys
+from screens.recipe_fields import RecipeField, changes_of, methods_first, shown_keys
 from workbench.text import for_terminal
 
 
@@ -67,7 +67,7 @@ class RecipeForm(VerticalScroll, inherit_bindings=False):
     ) -> None:
         """`texts`: what stands in some fields at first instead of what the file says, by key."""
         super().__init__()
-        self.fields = list(fields)
+        self.fields = methods_first(fields)
         self.every = False
         self._suggestions, self._texts = suggestions, texts
         self._wrong: set[str] = set()

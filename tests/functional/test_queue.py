@@ -6,13 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sample_queue import busy, names_in, until, waiting, waiting_jobs
 
 from workbench.jobs import queue
 from workbench.jobs.folder import JobFolder
@@ -20,68 +19,18 @@ from workbench.workspace import Workspace
 
 Command = Callable[..., Any]
 
-# A process that waits for its turn as a job does, says that it has it, and ends. It imports nothing heavy.
-_WAITER = """
-import sys
-from pathlib import Path
-from workbench.jobs.folder import JobFolder
-from workbench.jobs.queue import heavy_turn
-job = JobFolder(Path(sys.argv[1]))
-def stop():
-    if job.stop_file.exists():
-        sys.exit("left the queue")
-with heavy_turn(stop, lambda ahead: None, job):
-    with open(sys.argv[2], "a") as file:
-        file.write(job.id + "\\n")
-"""
-
-
-def until(condition: Callable[[], Any], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-
-
-def waiting() -> list[str]:
-    return [place.job.id for place in queue.line_up() if place.job and not place.running]
-
 
 @pytest.fixture
 def ran(tmp_path: Path) -> Callable[[], list[str]]:
     """The names of those that had their turn, in order."""
-    path = tmp_path / "ran"
-    path.touch()
-    return lambda: path.read_text().split()
+    return lambda: names_in(tmp_path / "ran")
 
 
 @pytest.fixture
-def waiters(workspace: Workspace, tmp_path: Path, ran: Any) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
+def waiters(workspace: Workspace, tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
     """Start a waiting job by name, and wait until it stands in the line."""
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def start(name: str) -> subprocess.Popen[bytes]:
-        folder = workspace.jobs / name
-        folder.mkdir()
-        (folder / "spec.json").write_text(
-            f'{{"kind": "train", "title": "train {name}", "arguments": {{}}, "created_at": {len(processes)}}}'
-        )
-        command = [sys.executable, "-P", "-c", _WAITER, str(folder), str(tmp_path / "ran")]
-        processes.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
-        until(lambda: name in waiting())
-        return processes[-1]
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.wait(10)
-
-
-@contextmanager
-def busy() -> Iterator[None]:
-    """This process has its turn, so that all others wait."""
-    with queue.heavy_turn(lambda: None, lambda ahead: None):
-        yield
+    with waiting_jobs(workspace.jobs, tmp_path / "ran") as start:
+        yield start
 
 
 def test_jobs_run_in_the_order_in_which_they_were_put(

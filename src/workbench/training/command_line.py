@@ -34,10 +34,10 @@ def set_text(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, str):
-        plain = value.isprintable() and not _NOT_SHOWN.search(value) and parse_value(value) == value
-        return value if plain and isinstance(parse_value(value), str) else _as_json(value)
+        seen = value.isprintable() and not _NOT_SHOWN.search(value)
+        return value if seen and parse_value(value) == value else _as_json(value)  # a text never equals a number
     if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+        return repr(value)
     return _as_json(value)
 
 

@@ -131,7 +131,7 @@ def cost(grid: Grid) -> str:
     """How much a grid is, in words."""
     count, total = len(grid.runs), grid.steps
     if total is None:
-        return f"{count} runs"
+        return f"{count} runs; of how many steps is not known, for the dataset has no accepted pairs"
     each = {run.steps for run in grid.runs}
     of_each = f" of about {each.pop():,} steps each" if len(each) == 1 else ""
     return f"{count} runs{of_each}, about {total:,} steps in all"
