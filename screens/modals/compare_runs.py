@@ -43,6 +43,7 @@ class CompareRuns(ModalScreen[None]):
         Binding("v,tab", "view(1)", "Next view"),
         Binding("V,shift+tab", "view(-1)", "View before"),
         Binding("c", "curve", "Other curve"),
+        Binding("r", "read", "Read again"),
         Binding("escape,q", "leave", "Close"),
     ]
 
@@ -72,32 +73,49 @@ class CompareRuns(ModalScreen[None]):
                 with Reading(id="samples"):
                     yield Page()
             yield Static(
-                hints(("v", "view(1)", "next view"), ("c", "curve", "other curve"), ("escape", "leave", "close")),
+                hints(
+                    ("v", "view(1)", "next view"),
+                    ("c", "curve", "other curve"),
+                    ("r", "read", "read again"),
+                    ("escape", "leave", "close"),
+                ),
                 classes="dialog-keys",
             )
 
     def on_mount(self) -> None:
-        self.run_worker(self._read, group="read", exit_on_error=False)
+        self.action_read()
+
+    def action_read(self) -> None:
+        """Read the runs, again while they go on."""
+        self.run_worker(self._read, group="read", exclusive=True, exit_on_error=False)
 
     async def _read(self) -> None:
         try:
-            self._result = await asyncio.to_thread(compare, self._jobs)
+            result = await asyncio.to_thread(compare, self._jobs)
         except (UserError, OSError) as error:
+            self._result = None
             self.query_one("#waiting", Static).update(Content.from_markup("[$text-error]$what[/]", what=line(error)))
+            self.query_one(ContentSwitcher).current = "waiting"
             return
-        self._show(self._result)
-        self._show_view("figures")
+        first, self._result = self._result is None, result
+        self._show(result)
+        if first:
+            self._show_view(self.query_one(ViewBar).active)
 
     def _show(self, result: RunComparison) -> None:
         theme, count = self.app.theme_variables, len(result.runs)
         table = self.query_one("#figures-table", Table)
+        at = table.cursor_row
+        table.clear(columns=True)
         table.add_columns("", "", "run", *(Text(head) for head in figure_heads(result)))
         for number, run in enumerate(result.runs):
             color = theme_color(theme, color_of(number, count, in_front=False))
             name = Text(line(run.run), no_wrap=True)
             table.add_row(Text("━━", style=color), state_mark(run.state, theme), name, *figure_cells(run, result))
+        table.move_cursor(row=at)
         self.query_one(OverlaidCurves).show(result.curves)
         recipe = self.query_one("#recipe-table", Table)
+        recipe.clear(columns=True)
         recipe.add_columns("key", *(Text(line(run.run)) for run in result.runs))
         for each in result.recipe:
             recipe.add_row(Text(line(each.key)), *(recipe_cell(value) for value in each.values))

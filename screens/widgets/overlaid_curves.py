@@ -47,12 +47,13 @@ class OverlaidCurves(Vertical):
 
     def show(self, curves: Sequence[Mapping[str, Curve]]) -> None:
         """The curves of each run, by the name of the metric."""
+        shown = self._metrics[self._metric] if self._metrics else ""
         self._curves = curves
         names = dict.fromkeys(name for of_run in curves for name in of_run if name not in _NOT_COMPARED)
         # What most of them have comes first: those are the curves that lie over each other.
         shared = sorted(names, key=lambda name: -sum(name in of_run for of_run in curves))
         self._metrics = [name for name in _FIRST if name in names] + [n for n in shared if n not in _FIRST]
-        self._metric = 0
+        self._metric = self._metrics.index(shown) if shown in self._metrics else 0
         self._draw()
 
     def next_metric(self) -> None:

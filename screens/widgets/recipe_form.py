@@ -44,6 +44,11 @@ class RecipeRow(Horizontal):
         return self._at_first if value == self._shown else value
 
     @property
+    def changed(self) -> bool:
+        """Whether it is something else than the file says."""
+        return self.text.strip() != self.field.value.strip()
+
+    @property
     def hint(self) -> Content:
         """What the field means, and what may be typed."""
         hint = self.field.help
@@ -82,6 +87,8 @@ class RecipeForm(VerticalScroll, inherit_bindings=False):
             yield RecipeRow(field, suggestions, self._texts.get(field.key, field.value))
 
     def on_mount(self) -> None:
+        for row in self.query(RecipeRow):
+            row.set_class(row.changed, "-changed")
         self._show()
 
     @property
@@ -109,7 +116,7 @@ class RecipeForm(VerticalScroll, inherit_bindings=False):
         event.stop()
         row = event.input.parent
         if isinstance(row, RecipeRow):
-            row.set_class(row.text.strip() != row.field.value.strip(), "-changed")
+            row.set_class(row.changed, "-changed")
             self._show()
             self.post_message(self.Changed())
 

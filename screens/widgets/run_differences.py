@@ -56,11 +56,12 @@ def data_lines(result: RunComparison, room: int) -> list[Content]:
     first = result.runs[0]
     lines: list[Content] = []
     for number, (run, data) in enumerate(zip(result.runs, result.data, strict=True)):
-        counts = f"{run.train_pairs:,} trained on, {run.eval_pairs:,} kept for evaluation"
+        begun = run.train_pairs is not None
+        counts = f"{run.train_pairs:,} trained on, {run.eval_pairs:,} kept for evaluation" if begun else "no pairs yet"
         lines.append(Content.from_markup("[b]$run[/]  [$foreground-muted]$counts[/]", run=line(run.run), counts=counts))
         if data is not None:
             lines += _difference_lines(line(first.run), line(run.run), data, room)
-        elif number:
+        elif number and begun and first.train_pairs is not None:
             lines.append(muted(f"  the very same pairs as {line(first.run)}"))
         lines.append(Content(""))
     return lines

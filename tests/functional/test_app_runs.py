@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from sample_queue import busy, names_in, until, waiting, waiting_jobs
-from sample_runs import write_run
+from sample_runs import append_events, write_run
 from textual.widgets import Input, Static
 
 from screens.app import WorkbenchApp
@@ -184,7 +184,17 @@ async def test_marked_runs_are_set_side_by_side(three: Workspace, settle: Settle
         await pilot.press("v")
         await settle(pilot)
         assert "May I bring my dog on board?" in text(pilot, "#samples Page")
-        await pilot.press("V", "escape")
+        # Read again, a run that went on shows what is new, in the view that is open.
+        append_events(
+            JobFolder(three.run("facts")), [{"type": "metrics", "step": 250, "loss": 0.1, "eval_loss": 0.125}]
+        )
+        await pilot.press("V", "r")
+        await settle(pilot)
+        assert dialog.query_one("#pairs").has_focus
+        await pilot.press("V", "V")
+        assert [str(cell) for cell in table.get_row_at(1)][4:7] == ["0.125", "0.125", "250"]
+        assert text(pilot, ".curve-title").startswith("loss")
+        await pilot.press("escape")
         await settle(pilot)
         assert names(pilot) == ["tone", "facts", "broken"]
 

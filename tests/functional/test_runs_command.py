@@ -49,6 +49,9 @@ def test_tags_travel_with_the_run_and_narrow_the_list(workspace: Workspace, comm
     ]
     command("runs", "tag", "tone", "-good", "+best")
     assert command("runs", "tag", "tone").out == "tone: grid:x, best\n"
+    # A tag may begin like a short option.
+    assert command("runs", "tag", "tone", "+wip", "+hot").out == "tone: grid:x, best, wip, hot\n"
+    assert command("runs", "tag", "tone", "-wip", "-hot").out == "tone: grid:x, best\n"
     (workspace.runs / "tone").rename(workspace.runs / "moved")
     for options, found in (
         (["--tag", "best"], ["moved"]),
@@ -127,6 +130,15 @@ def test_runs_are_compared_in_figures_recipe_pairs_and_samples(workspace: Worksp
     for words in ("lora.r", "0.001", "3 the same, 1 with another answer", "~ c -> 3 => changed", "Ahoy! Look"):
         assert words in told
     assert "\x1b" not in told
+
+
+def test_a_run_that_has_not_begun_has_no_pairs_to_compare(workspace: Workspace, command: Command) -> None:
+    freeze(write_run(workspace, "tone", "done"), [("a", "1")])
+    write_run(workspace, "next", "queued", step=0)
+    assert command("runs", "compare", "tone", "next", "--json").lines[0]["data"] == [None, None]
+    told = command("runs", "compare", "next", "tone").out
+    assert "next: has not begun" in told
+    assert "the very same" not in told
 
 
 def test_a_run_that_was_resumed_is_compared_without_undone_steps(workspace: Workspace, command: Command) -> None:

@@ -24,8 +24,8 @@ Names = Annotated[list[str], typer.Argument(help="Names of runs.")]
 
 def add_to(app: typer.Typer) -> None:
     """Make them subcommands of `workbench runs`."""
-    # -a takes a tag away, which is no option.
-    app.command(context_settings={"ignore_unknown_options": True})(tag)
+    # -wip takes the tag wip away: no short option may begin like it.
+    app.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})(tag)
     for command in (compare, clone, delete):
         app.command()(command)
 
@@ -34,7 +34,7 @@ def tag(
     run: Name,
     changes: Annotated[list[str] | None, typer.Argument(help="+TAG adds, -TAG takes away; none: show them.")] = None,
     json: AsJson = False,
-    workspace: InWorkspace = None,
+    workspace: Annotated[Path | None, typer.Option("--workspace", help="The workspace's folder.")] = None,
 ) -> None:
     """Add and remove tags of a run: `workbench runs tag RUN +good -draft`."""
     from workbench.training import runs, tags
@@ -157,10 +157,13 @@ def _say_comparison(result: RunComparison) -> None:
         output.print_table(shown, ["key", *runs])
     output.say("\nPairs")
     for run, data in zip(result.runs, result.data, strict=True):
+        if run.train_pairs is None:
+            output.say(f"  {run.run}: has not begun, and has no pairs yet")
+            continue
         output.say(f"  {run.run}: {run.train_pairs:,} trained on, {run.eval_pairs:,} kept for evaluation")
         if data:
             _say_data(result.runs[0].run, run.run, data)
-        elif run is not result.runs[0]:
+        elif run is not result.runs[0] and result.runs[0].train_pairs is not None:
             output.say(f"    the very same as {result.runs[0].run}")
     for sample in result.samples:
         output.say(f"\n{sample.prompt}")

@@ -33,8 +33,9 @@ class RunFigures:
     tags: tuple[str, ...]
     step: int
     steps: int | None
-    train_pairs: int
-    eval_pairs: int
+    train_pairs: int | None
+    """None before it has begun: the pairs are frozen then."""
+    eval_pairs: int | None
     loss: float | None
     eval_loss: float | None
     """Of the last evaluation."""
@@ -72,7 +73,8 @@ class RunComparison:
     runs: list[RunFigures]
     recipe: list[RecipeLine]
     data: list[run_data.DataDifference | None]
-    """Each run's pairs against the first run's; None of the first, and of a run with the very same pairs."""
+    """Each run's pairs against the first run's; None of the first, of a run with the very same pairs, and where one of
+    the two has none yet."""
     samples: list[SampleLine]
     curves: list[dict[str, Points]]
     """(step, value) of each metric, by its name."""
@@ -100,10 +102,13 @@ def compare(jobs: Sequence[JobFolder]) -> RunComparison:
     )
 
 
-def _data(jobs: Sequence[JobFolder]) -> tuple[list[tuple[int, int]], list[run_data.DataDifference | None]]:
+_Counts = tuple[int | None, int | None]
+
+
+def _data(jobs: Sequence[JobFolder]) -> tuple[list[_Counts], list[run_data.DataDifference | None]]:
     """Of each run its pairs trained on and kept for evaluation, and how they differ from those of the first."""
     first, sha256 = run_data.digests(jobs[0].path), _frozen_sha256(jobs[0])
-    counts = [(first.train_pairs, first.eval_pairs)]
+    counts = [_counts(first)]
     differences: list[run_data.DataDifference | None] = [None]
     for job in jobs[1:]:
         if sha256 and _frozen_sha256(job) == sha256:
@@ -111,9 +116,14 @@ def _data(jobs: Sequence[JobFolder]) -> tuple[list[tuple[int, int]], list[run_da
             differences.append(None)
             continue
         other = run_data.digests(job.path)
-        counts.append((other.train_pairs, other.eval_pairs))
-        differences.append(run_data.difference(first, other))
+        counts.append(_counts(other))
+        both = first.by_prompt and other.by_prompt
+        differences.append(run_data.difference(first, other) if both else None)
     return counts, differences
+
+
+def _counts(pairs: run_data.Digests) -> _Counts:
+    return (pairs.train_pairs, pairs.eval_pairs) if pairs.by_prompt else (None, None)
 
 
 _NOT_CURVES = ("time", "step", "epoch")
@@ -131,7 +141,7 @@ def _curves(events: list[dict[str, Any]]) -> dict[str, Points]:
     return curves
 
 
-def _figures(job: JobFolder, curves: dict[str, Points], pairs: tuple[int, int]) -> RunFigures:
+def _figures(job: JobFolder, curves: dict[str, Points], pairs: _Counts) -> RunFigures:
     summary, figures = runs.summary(job), job.status().figures
     evaluations = curves.get("eval_loss", [])
     best = min(evaluations, key=lambda point: point[1], default=None)
