@@ -65,6 +65,7 @@ class NewGrid(ModalScreen[str | None]):
 
     CSS_PATH = "new_grid.tcss"
     AUTO_FOCUS = ".axis-key"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (96, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "start", "Start", priority=True),
         Binding("ctrl+y", "copy", "Copy the command", priority=True),
