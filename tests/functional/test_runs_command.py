@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sample_queue import until, waiting
 from sample_runs import write_run
 
 from workbench import files
@@ -229,6 +230,11 @@ def test_a_grid_is_told_then_queued_and_compared(tuned: Workspace, command: Comm
         again = command(*arguments)
         assert again.code == 1
         assert "there is a run 'sweep-1' already" in again.err
+        until(lambda: sorted(waiting()) == [f"sweep-{n}" for n in range(1, 5)])
+        first = waiting()[0]
+        last = waiting()[-1]
+        moved = command("jobs", "move", last, "--first", "--json").lines
+        assert [line["job"] for line in moved[:3]] == ["another program", last, first]
         for job in jobs:
             control.stop(job)
         for job in jobs:
