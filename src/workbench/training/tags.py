@@ -13,7 +13,6 @@ from filelock import FileLock
 from workbench import files
 from workbench.errors import UserError
 from workbench.jobs.folder import JobFolder
-from workbench.pairs.pair import NotAPair, check_tags
 
 FILE = "tags.json"
 
@@ -70,6 +69,8 @@ def check(tag: str) -> str:
     Raises:
         UserError: it is not.
     """
+    from workbench.pairs.pair import NotAPair, check_tags  # not at start: the app reads tags before its first paint
+
     try:
         check_tags([tag])
     except NotAPair as error:
