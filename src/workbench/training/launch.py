@@ -135,7 +135,7 @@ class _First:
 
 def _show(context: Context, exchange: Path) -> _First | None:
     """Tell the run's progress and memory as the processes tell theirs."""
-    told = [known for path in exchange.glob("rank-*.json") if (known := _read(path))]
+    told = [known for path in exchange.glob("rank-*.json") if (known := read(path))]
     context.held_by_others(sum(known["peak_memory_bytes"] or 0 for known in told))
     for known in told:
         if known["first"]:
@@ -146,7 +146,7 @@ def _show(context: Context, exchange: Path) -> _First | None:
 
 def _outcome(exchange: Path, code: int, context: Context) -> dict[str, Any]:
     """What the processes say in the end, the clearest word first."""
-    ended = [known for path in exchange.glob("ended-*.json") if (known := _read(path))]
+    ended = [known for path in exchange.glob("ended-*.json") if (known := read(path))]
     ended.sort(key=lambda known: known["time"])  # what comes after the first fault comes of it
     for known in ended:
         if known["state"] == "refused":
@@ -157,7 +157,7 @@ def _outcome(exchange: Path, code: int, context: Context) -> dict[str, Any]:
                 raise StopRequested
             if known["first"] and known["state"] == "done":
                 return known["result"]
-    failures = _read(exchange / FAILURES) or {"of": 0, "codes": {}}
+    failures = read(exchange / FAILURES) or {"of": 0, "codes": {}}
     for rank, status in failures["codes"].items():
         if status < 0:
             raise UserError(
@@ -170,7 +170,7 @@ def _outcome(exchange: Path, code: int, context: Context) -> dict[str, Any]:
     raise UserError(f"accelerate launch ended with code {code}", do=f"The details are in {context.job.log}.")
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def read(path: Path) -> dict[str, Any] | None:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
