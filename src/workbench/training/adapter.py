@@ -13,8 +13,9 @@ from workbench.models.local import fingerprint
 
 
 def write(
-    run: Path, trained: Any, *, base: str, base_folder: Path, model: str, system_prompt: str | None, card: str
-) -> Path:
+    run: Path, trained: Any, *, base: str, base_folder: Path, model: str, system_prompt: str | None, card: str,
+    state_dict: Any = None,
+) -> Path:  # fmt: skip
     """Save the adapter to `run/adapter`, durably, replacing an earlier one as a whole.
 
     Args:
@@ -25,11 +26,12 @@ def write(
         model: the base model by the name that the workspace knows it by.
         system_prompt: what it was told before every prompt.
         card: the model card.
+        state_dict: the trained parameters, where `trained` holds a share of them only.
     """
     target = run / FOLDER
     aside = Path(tempfile.mkdtemp(prefix=".adapter-", dir=run))
     trained.peft_config["default"].base_model_name_or_path = base  # PEFT put this machine's folder there
-    trained.save_pretrained(str(aside), save_embedding_layers=False)
+    trained.save_pretrained(str(aside), save_embedding_layers=False, state_dict=state_dict)
     files.write_text(aside / "README.md", card)
     names = sorted(path.name for path in aside.iterdir())
     for name in names:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from workbench import files
 
@@ -57,7 +58,7 @@ Tensors = Mapping[str, torch.Tensor]
 
 
 def save_checkpoint(
-    run: Path, progress: Progress, parameters: Tensors, optimizer: torch.optim.Optimizer | None,
+    run: Path, progress: Progress, parameters: Tensors, moments: Tensors | None,
     trainer_state: str, random_states: Sequence[Tensors],
 ) -> Path:  # fmt: skip
     """Write `checkpoints/step-N`, durably.
@@ -65,8 +66,8 @@ def save_checkpoint(
     Args:
         run: the run's folder.
         progress: where it is.
-        parameters: the trained ones by name.
-        optimizer: AdamW over them; None leaves its state out.
+        parameters: the trained ones by name, whole.
+        moments: AdamW's over them, see `moments_of`; None leaves them out.
         trainer_state: the Trainer's own state as JSON.
         random_states: of each process, see `random_state`.
 
@@ -79,15 +80,15 @@ def save_checkpoint(
     aside = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
     try:
         contents = {
-            "adapter.safetensors": save({name: _plain(tensor) for name, tensor in parameters.items()}),
+            "adapter.safetensors": save({name: whole(tensor) for name, tensor in parameters.items()}),
             "random.safetensors": save(
                 {f"{rank}:{name}": tensor for rank, state in enumerate(random_states) for name, tensor in state.items()}
             ),
             TRAINER_STATE: trainer_state.encode(),
             "progress.json": json.dumps(vars(progress)).encode(),
         }
-        if optimizer is not None:
-            contents["optimizer.safetensors"] = save(_optimizer_tensors(parameters, optimizer))
+        if moments is not None:
+            contents["optimizer.safetensors"] = save(dict(moments))
         digests = {name: files.write_new(aside / name, data) for name, data in contents.items()}
         files.write_new(aside / MANIFEST, json.dumps(digests).encode())
         files.fsync_folder(aside)
@@ -159,7 +160,7 @@ def load_parameters(folder: Path, parameters: Tensors) -> None:
     """Bring the trained parameters back; the folder must have been verified."""
     saved = load_file(folder / "adapter.safetensors")
     for name, parameter in parameters.items():
-        parameter.copy_(saved[name])
+        parameter.copy_(_as_shared(saved[name], parameter))
 
 
 def load_optimizer(folder: Path, parameters: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer) -> None:
@@ -167,7 +168,7 @@ def load_optimizer(folder: Path, parameters: Mapping[str, torch.Tensor], optimiz
     tensors = load_file(folder / "optimizer.safetensors")
     for name, parameter in parameters.items():
         optimizer.state[parameter] = {
-            key: tensors[f"{key}:{name}"].to(parameter.device)  # fused AdamW wants "step" there, too
+            key: _as_shared(tensors[f"{key}:{name}"].to(parameter.device), parameter)  # "step" goes there, too
             for key in _STATES
             if f"{key}:{name}" in tensors
         }
@@ -199,14 +200,26 @@ def load_random_state(folder: Path, rank: int) -> None:
         torch.cuda.set_rng_state(state["cuda"])
 
 
-def _optimizer_tensors(parameters: Tensors, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+def moments_of(parameters: Tensors, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """AdamW's state by `KEY:PARAMETER`, whole. Where it is sharded, all processes have to call this."""
     return {
-        f"{key}:{name}": _plain(optimizer.state[parameter][key])
+        f"{key}:{name}": whole(optimizer.state[parameter][key])
         for name, parameter in parameters.items()
         for key in _STATES
         if key in optimizer.state[parameter]
     }
 
 
-def _plain(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().cpu().contiguous()
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """All of a tensor, on CPU. Where it is sharded, all processes have to call this."""
+    tensor = tensor.detach()
+    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu().contiguous()
+
+
+def _as_shared(tensor: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
+    """A whole tensor as the parameter's process holds it: its share, where the parameter is sharded."""
+    if not isinstance(parameter, DTensor) or tensor.dim() == 0:
+        return tensor
+    return distribute_tensor(
+        tensor.to(parameter.device), parameter.device_mesh, parameter.placements, src_data_rank=None
+    )

@@ -105,6 +105,9 @@ def _encoded(
 
 
 def _write_adapter(context: Context, recipe: Recipe, prepared: Prepared, trainer: Any, base_name: str) -> str:
+    sharded = trainer.whole()[0] if trainer.is_fsdp_enabled else None
+    if not context.first:
+        return ""
     progress = trainer.progress
     loss = None if progress.eval_loss is None else round(progress.eval_loss, 4)
     card = adapter.model_card(
@@ -127,6 +130,7 @@ def _write_adapter(context: Context, recipe: Recipe, prepared: Prepared, trainer
         model=base_name,
         system_prompt=context.arguments["system"],
         card=card,
+        state_dict=sharded,
     )
     return f"runs/{context.folder.name}/{FOLDER}"
 

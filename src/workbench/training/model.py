@@ -139,6 +139,8 @@ def _why_plain(recipe: Recipe, folder: Path, place: str) -> str:
 
     if place != "cpu":
         return f"on {place} its own kernels are quicker"
+    if recipe.launch.strategy == "fsdp":
+        return "fsdp gathers the weights layer by layer"
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if config.model_type not in _PACKABLE:
         return f"the architecture {config.model_type} has not been checked for packing"

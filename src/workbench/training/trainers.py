@@ -163,6 +163,12 @@ class Conducted(Trainer):
         """The trainable parameters by name, in a stable order."""
         return {name: p for name, p in self.accelerator.unwrap_model(self.model).named_parameters() if p.requires_grad}
 
+    def whole(self) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """The trained parameters and the optimizer's moments over them; of a sharded model, all processes call it."""
+        parameters, optimizer = self.trained, getattr(self.optimizer, "optimizer", self.optimizer)
+        moments = checkpoint.moments_of(parameters, optimizer)
+        return {name: checkpoint.whole(parameter) for name, parameter in parameters.items()}, moments
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         self.write_checkpoint(self.steering.save_why)
 
@@ -173,15 +179,17 @@ class Conducted(Trainer):
             UserError: it is the last one, and cannot be written.
         """
         states = together.gathered(checkpoint.random_state())
+        if not self._context.first and not self.is_fsdp_enabled:
+            return
+        parameters, moments = self.whole()
         if not self._context.first:
             return
         progress = self.progress
         progress.step, progress.scheduler = self.state.global_step, self.lr_scheduler.state_dict()
-        optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
         self.state.stateful_callbacks = {}
         folder = self._context.folder
         try:
-            target = checkpoint.save_checkpoint(folder, progress, self.trained, optimizer, _as_json(self.state), states)
+            target = checkpoint.save_checkpoint(folder, progress, parameters, moments, _as_json(self.state), states)
         except OSError as error:
             if why in ("stop", "end"):
                 raise UserError(

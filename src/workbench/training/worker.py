@@ -84,7 +84,7 @@ def main(folder: Path) -> int:
     context = WorkerContext(JobFolder(folder))
     threading.Thread(target=context.beat, daemon=True).start()
     try:
-        _join(context)
+        _join()
         from workbench.training.job import train
 
         context.ended("done", result=train(context))
@@ -99,11 +99,11 @@ def main(folder: Path) -> int:
     return 1
 
 
-def _join(context: WorkerContext) -> None:
+def _join() -> None:
     """Meet the other processes.
 
     Raises:
-        UserError: this machine has fewer GPUs than processes, or has only one that cannot be shared.
+        UserError: this machine has fewer GPUs than processes, or none where the strategy needs them.
     """
     import torch
     from accelerate import PartialState
@@ -119,6 +119,8 @@ def _join(context: WorkerContext) -> None:
         )
     if place not in ("cuda", "cpu"):
         raise UserError(f"{place} trains in one process", where="launch.num_processes", do="Set it to 1.")
+    if place == "cpu" and os.environ.get("ACCELERATE_USE_FSDP"):
+        raise UserError("fsdp needs GPUs", where="launch.strategy", do="Use ddp, or a machine with a GPU a process.")
     if place == "cpu":
         PartialState(cpu=True, backend="gloo")
     else:
