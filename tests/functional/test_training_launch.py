@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from workbench.jobs import control
 from workbench.jobs.folder import JobFolder
-from workbench.training import checkpoint, launch, recipe, runs
+from workbench.training import checkpoint, launch, runs
 from workbench.training.control import change_learning_rate, go_on, pause, save_now, start_run
 from workbench.workspace import Workspace
 
@@ -56,6 +57,22 @@ def events(job: JobFolder, kind: str) -> list[dict[str, Any]]:
     return [event for event in runs.events(job) if event["type"] == kind]
 
 
+def start_on_two_machines(
+    tuned: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **different: list[Any]
+) -> list[JobFolder]:
+    """Two machines with a process each, both this one."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    jobs = []
+    for rank in (0, 1):
+        monkeypatch.setenv("WORKBENCH_STATE", str(tmp_path / f"state-{rank}"))  # each machine has its own queue
+        machine = {"num_machines": 2, "machine_rank": rank, "main_process_ip": "127.0.0.1", "main_process_port": port}
+        changes = {f"launch.{key}": value for key, value in machine.items()}
+        changes |= {key: values[rank] for key, values in different.items()}
+        jobs.append(start_run(tuned, tuned.recipe("quick"), f"machine-{rank}", {**TWO, **changes}))
+    return jobs
+
+
 @pytest.fixture
 def one(tuned: Workspace) -> JobFolder:
     """A run of one process."""
@@ -86,8 +103,14 @@ def test_two_processes_learn_what_one_learns_even_if_one_of_them_is_killed(one: 
 
 
 def test_it_is_steered_like_one_process_and_nothing_outlives_the_job(tuned: Workspace) -> None:
-    job = start_run(tuned, tuned.recipe("quick"), "long", {**ENDLESS, "save_steps": 100_000})
+    job = start_run(tuned, tuned.recipe("quick"), "long", ENDLESS)
     wait_until(lambda: runs.summary(job).step >= 2)
+    process = job.process()
+    assert process
+    sockets = [each for child in process.children(recursive=True) for each in child.net_connections("inet")]
+    assert sockets
+    assert {each.laddr.ip for each in sockets} <= {"127.0.0.1", "::ffff:127.0.0.1"}
+
     pause(job)
     wait_until(lambda: events(job, "paused"))
     assert job.status().state == "paused"
@@ -96,15 +119,15 @@ def test_it_is_steered_like_one_process_and_nothing_outlives_the_job(tuned: Work
     wait_until(lambda: events(job, "checkpoint") and events(job, "learning_rate"))
     go_on(job)
     wait_until(lambda: events(job, "continued"))
-    control.stop(job)
+    process.terminate()  # as the system does when it shuts down, and then as with `stop`: training saves what it can
     assert ended(job) == "stopped"
-    stopped_at = events(job, "checkpoint")[-1]["step"]
-    assert events(job, "checkpoint")[-1]["why"] == "stop"
+    last = events(job, "checkpoint")[-1]
+    assert last["why"] == "stop"
     assert (job.path / "adapter" / "adapter_model.safetensors").is_file()
 
     control.resume(job)
-    wait_until(lambda: runs.summary(job).step >= stopped_at + 2)
-    assert events(job, "resumed")[-1]["step"] == stopped_at
+    wait_until(lambda: runs.summary(job).step >= last["step"] + 2)
+    assert events(job, "resumed")[-1]["step"] == last["step"]
     process = job.process()
     assert process
     family = process.children(recursive=True)
@@ -115,24 +138,36 @@ def test_it_is_steered_like_one_process_and_nothing_outlives_the_job(tuned: Work
     assert job.status().state == "lost"
 
 
-def test_it_speaks_over_loopback_only(tuned: Workspace) -> None:
-    job = start_run(tuned, tuned.recipe("quick"), "long", ENDLESS)
-    wait_until(lambda: runs.summary(job).step >= 2)
-    process = job.process()
-    assert process
-    sockets = [each for child in process.children(recursive=True) for each in child.net_connections("inet")]
-    assert sockets
-    assert {each.laddr.ip for each in sockets} <= {"127.0.0.1", "::ffff:127.0.0.1"}
-    process.terminate()  # as the system does when it shuts down: training saves what it can
-    assert ended(job) == "stopped"
-    assert events(job, "checkpoint")[-1]["why"] == "stop"
-
-
-def test_a_mistake_found_by_the_processes_is_one_clear_error(tuned: Workspace, command: Command) -> None:
-    options = [f"--set={key}={value}" for key, value in {**TWO, "lora.target_modules": "[nothing_like_it]"}.items()]
+def test_a_mistake_found_by_the_processes_is_one_clear_error(
+    tuned: Workspace, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    options = [f"--set={key}={value}" for key, value in {**TWO, "launch.strategy": "fsdp"}.items()]
     done = command("train", "quick", "--name", "x", "--follow", *options)
     assert done.code == 1
-    assert done.err.count("nothing_like_it") == 1
-    assert "Change the recipe" in done.err
+    assert done.err.count("fsdp needs GPUs") == 1
     assert "Traceback" not in done.err + done.out
     assert runs.find(tuned, "x").status().state == "failed"
+
+
+@pytest.mark.slow
+def test_two_machines_learn_what_one_process_learns(
+    one: JobFolder, tuned: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = start_on_two_machines(tuned, tmp_path, monkeypatch)
+    for job in jobs:
+        assert ended(job) == "done"
+        assert losses(job) == pytest.approx(losses(one), abs=1e-5)
+        assert checkpoint.newest_whole(job.path, pytest.fail)
+    adapters = [job.path / "adapter" / "adapter_model.safetensors" for job in jobs]
+    assert adapters[0].read_bytes() == adapters[1].read_bytes()
+
+
+@pytest.mark.slow
+def test_machines_with_different_pairs_are_refused(
+    tuned: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = start_on_two_machines(tuned, tmp_path, monkeypatch, test_size=[0, 0.3])
+    for job in jobs:
+        assert ended(job) == "failed"
+    assert any("do not have the same pairs" in (job.status().error or "") for job in jobs)

@@ -83,8 +83,6 @@ def configuration(recipe: Recipe) -> dict[str, Any]:
         "machine_rank": settings.machine_rank,
         "main_process_ip": "127.0.0.1" if alone else settings.main_process_ip,
         "main_process_port": settings.main_process_port or 0,  # 0: a free one
-        "same_network": True,
-        "rdzv_backend": "static",
         "mixed_precision": "no",  # the trainer's arguments say it
         "use_cpu": False,
         "gpu_ids": "all",
@@ -105,14 +103,16 @@ def configuration(recipe: Recipe) -> dict[str, Any]:
     return told
 
 
-def flags(recipe: Recipe) -> list[str]:
-    """What of `accelerate launch` its configuration file cannot say."""
+def arguments(recipe: Recipe, run: Path) -> list[str]:
+    """Those of `accelerate launch` for the run in a folder: its configuration, what that cannot say, and the worker."""
     here = max(1, recipe.launch.num_processes // recipe.launch.num_machines)
     cores = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
     return [
+        "--config_file", str(run / EXCHANGE / CONFIGURATION),
         "--rdzv_backend", "loopback" if recipe.launch.num_machines == 1 else "static",
         "--num_cpu_threads_per_process", str(recipe.num_threads or max(1, cores // here)),
         "--max_restarts", "0",
+        "--module", "workbench.training.worker", str(run),
     ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import files
-from workbench.training.launch import CONFIGURATION, EXCHANGE, FAILURES, flags
+from workbench.training.launch import EXCHANGE, FAILURES, arguments
 from workbench.training.recipe import Recipe
 
 
@@ -28,14 +28,11 @@ def main(folder: Path) -> int:
         json.loads((folder / "spec.json").read_text(encoding="utf-8"))["arguments"]["recipe"]
     )
     _register_loopback()
-    exchange = folder / EXCHANGE
-    worker = ["--module", "workbench.training.worker", str(folder)]
-    arguments = ["--config_file", str(exchange / CONFIGURATION), *flags(recipe), *worker]
     try:
-        launch_command(launch_command_parser().parse_args(arguments))
+        launch_command(launch_command_parser().parse_args(arguments(recipe, folder)))
     except ChildFailedError as error:
         codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
-        files.write_json(exchange / FAILURES, {"of": recipe.launch.num_processes, "codes": codes})
+        files.write_json(folder / EXCHANGE / FAILURES, {"of": recipe.launch.num_processes, "codes": codes})
         return 1
     return 0
 
@@ -53,7 +50,7 @@ def end_with_the_job() -> None:
 
 def _register_loopback() -> None:
     """torchrun's static rendezvous, whose store otherwise listens on every interface, on loopback alone."""
-    from torch.distributed import PrefixStore, TCPStore
+    from torch.distributed import PrefixStore, TCPStore  # pyright: ignore[reportPrivateImportUsage]
     from torch.distributed.elastic.rendezvous import (
         RendezvousHandler,
         RendezvousInfo,

@@ -186,10 +186,15 @@ class OnlineSettings(Section):
 
 
 class LaunchSettings(Section):
-    """More than one process, as `accelerate launch` names it; several machines run the same command each."""
+    """More than one process, as `accelerate launch` names it.
+
+    With several machines, give the same command on each, with its machine_rank and a name of its own. Each needs the
+    workspace (on a shared disk, or a copy made now) and the base model, and reaches main_process_port of the first.
+    """
 
     num_processes: int = Field(default=1, ge=1)
-    """Processes of all machines together; each takes its own share of every batch."""
+    """Processes of all machines together, on GPUs one for each. Each takes per_device_train_batch_size pairs a step,
+    so halve it to double the processes; an epoch's last, smaller batch is filled up with pairs from its beginning."""
     strategy: Literal["ddp", "fsdp"] = "ddp"
     """Data parallel (every process holds the model), or fully sharded (GPUs only)."""
     num_machines: int = Field(default=1, ge=1)
