@@ -11,8 +11,8 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import DataTable, Input, Static
 
-from screens.base import WorkbenchScreen
 from screens.commands import bindings
+from screens.run_steering import RunSteering
 from screens.watcher import Job, JobBoard
 from screens.widgets.job_figures import figure, state_mark
 from screens.widgets.lists import Table
@@ -24,7 +24,7 @@ from workbench.text import for_terminal
 _COLUMNS = ("", "run", "step", "loss", "eval")
 
 
-class TrainingScreen(WorkbenchScreen):
+class TrainingScreen(RunSteering):
     """Runs on the left, newest first; the one under the cursor on the right."""
 
     SCOPE = "training"
@@ -136,7 +136,7 @@ class TrainingScreen(WorkbenchScreen):
                 return True if run is not None and run.status.state in ("stopped", "failed", "lost") else None
             case "leave_search":
                 return self._searching
-        return True
+        return self.check_steering(action)
 
     def action_new(self) -> None:
         recipes = self.workspace.recipes()

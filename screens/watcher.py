@@ -111,7 +111,7 @@ def _subfolders(place: Path) -> list[Path]:
 
 def _stamp(folder: Path) -> tuple[int, ...]:
     stamp = []
-    for name in ("status.json", "stop"):
+    for name in ("status.json", "stop", "pause"):
         try:
             stamp.append(os.stat(folder / name).st_mtime_ns)  # noqa: PTH116 - a few hundred of these a second
         except OSError:
