@@ -38,6 +38,8 @@ class TrainingScreen(RunSteering):
         self._selected: str | None = None
         self._search = ""
         self._searching = False
+        self._keys_for: tuple[object, ...] = ()
+        """What the keys were last made for: the footer is not made anew at every step of a run."""
 
     def body(self) -> ComposeResult:
         with Horizontal(id="panels"):
@@ -101,7 +103,9 @@ class TrainingScreen(RunSteering):
                         table.update_cell(job.id, column, cell, update_width=True)
         self.set_class(not runs and not self._search, "-no-runs")
         table.display = bool(runs)
-        self.refresh_bindings()
+        if (keys_for := (self._selected, self._run and self._run.status.state, len(ids))) != self._keys_for:
+            self._keys_for = keys_for
+            self.refresh_bindings()
 
     def _cells(self, job: Job) -> tuple[Text, ...]:
         status = job.status

@@ -6,6 +6,7 @@ Only the view that is shown is brought up to date, the others when they are turn
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import partial
 
 from textual import on
@@ -27,6 +28,7 @@ from workbench.text import for_terminal
 _VIEWS = ("curves", "samples", "log", "recipe")
 _FOCUS = {"samples": "Samples Table", "log": "#log", "recipe": "#recipe"}
 _AT_ONCE = 64 * 1024  # bytes of news that are read without a thread
+_LOG_EVERY = 5.0  # seconds between two additions to the log of a live run: a log that grows is laid out anew
 
 
 class RunView(Vertical):
@@ -47,6 +49,8 @@ class RunView(Vertical):
         self._histories: dict[str, RunHistory] = {}
         """Of the runs laid over, those that were read."""
         self._told = 0
+        """How much of the history's log is in the widget."""
+        self._logged = 0.0
         self._figures = Content()
 
     def compose(self) -> ComposeResult:
@@ -115,6 +119,7 @@ class RunView(Vertical):
     def _show_view(self, view: str) -> None:
         self.query_one(ContentSwitcher).current = view
         self.query_one(ViewBar).active = view
+        self._logged = 0.0
         self._show()
         if view in _FOCUS:
             self.query_one(_FOCUS[view]).focus()
@@ -167,7 +172,9 @@ class RunView(Vertical):
 
     @on(Curves.Relooked)
     def _show_look(self) -> None:
-        self.border_subtitle = self.query_one(Curves).look.words if self.view == "curves" else ""
+        words = self.query_one(Curves).look.words if self.view == "curves" else ""
+        if words != self.border_subtitle:  # else it would be painted anew with all that is in it
+            self.border_subtitle = words
 
     def on_resize(self) -> None:
         self._show_figures()
@@ -199,7 +206,10 @@ class RunView(Vertical):
             figures.update(text, layout=False)
 
     def _show_log(self) -> None:
-        log = self.query_one(Log)
+        log, now = self.query_one(Log), time.monotonic()
+        if log.line_count and self._run is not None and self._run.live and now - self._logged < _LOG_EVERY:
+            return
+        self._logged = now
         if lines := self._history.log(after=self._told):
             # A reader who has scrolled up is not dragged down.
             log.write_lines(lines, scroll_end=log.is_vertical_scroll_end)

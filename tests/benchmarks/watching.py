@@ -102,7 +102,7 @@ def main() -> None:
     """Print the figures of each view; fail where one takes more than it may."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
     too_much = False
-    print("view      watched    CPU  of a core  painted")
+    print("view       watched    CPU  of a core  painted")
     for turn, view in enumerate(VIEWS):
         with tempfile.TemporaryDirectory() as root:
             workspace = init(Path(root) / "workspace")
