@@ -68,8 +68,8 @@ class Look:
     factor: float = FACTORS[2]
     zoom: int = 0
     """How often the window was halved."""
-    end: float | None = None
-    """The right end of the window; None: the newest point, as it moves."""
+    held: tuple[float, float] | None = None
+    """The window that the reader has moved to; None: it goes with the newest point."""
 
     @property
     def words(self) -> str:
@@ -85,39 +85,46 @@ class Look:
 
     def turned(self) -> Look:
         """Steps for minutes, and back; the whole run."""
-        return replace(self, by_time=not self.by_time, zoom=0, end=None)
+        return replace(self, by_time=not self.by_time, zoom=0, held=None)
 
     def zoomed(self, by: int, history: RunHistory, kind: ChartKind) -> Look:
         """Half or twice as much; around the middle, or with the newest at the right as before."""
         zoom = min(_CLOSEST, max(0, self.zoom + by))
-        closer = replace(self, zoom=zoom)
-        if self.end is None or zoom == 0:
-            return replace(closer, end=None)
-        before, after = self.window(history, kind), closer.window(history, kind)
-        return closer._ending((before[0] + before[1] + after[1] - after[0]) / 2, history, kind)
+        closer = replace(self, zoom=zoom, held=None)
+        if self.held is None or zoom == 0:
+            return closer
+        low, high = self.held
+        beyond = (high - low) * (2 ** (self.zoom - zoom) - 1) / 2
+        return closer._holding(low - beyond, high + beyond, history, kind)
 
     def moved(self, by: float, history: RunHistory, kind: ChartKind) -> Look:
         """The window further by so many of its widths."""
         low, high = self.window(history, kind)
-        return self._ending(high + by * (high - low), history, kind) if self.zoom else self
+        by *= high - low
+        return self._holding(low + by, high + by, history, kind) if self.zoom else self
 
     def window(self, history: RunHistory, kind: ChartKind) -> tuple[float, float]:
         """From where to where; round, so that it moves seldom."""
+        if self.held is not None:
+            return self.held
         newest = max((self.xs(history.series[line.series])[-1] for line in _drawn(kind, history)), default=0.0)
         whole = axis.linear(0, max(newest, 1e-9), 20).high if newest else 1.0
         if not self.zoom:
             return 0.0, whole
         span = whole / 2**self.zoom
-        end = self.end if self.end is not None else math.ceil(newest / (span / 8) - 1e-9) * span / 8
+        end = math.ceil(newest / (span / 8) - 1e-9) * span / 8
         return end - span, end
 
     def xs(self, series: Series) -> Sequence[float]:
         """Where the points of a series stand."""
         return series.seconds if self.by_time else series.steps
 
-    def _ending(self, end: float, history: RunHistory, kind: ChartKind) -> Look:
-        low, high = replace(self, end=None).window(history, kind)
-        return replace(self, end=None if end >= high else max(end, high - low))
+    def _holding(self, low: float, high: float, history: RunHistory, kind: ChartKind) -> Look:
+        """Held there, but not before the first point; beyond the newest it goes with that again."""
+        newest = replace(self, held=None)
+        if high >= newest.window(history, kind)[1]:
+            return newest
+        return replace(self, held=(max(0.0, low), high - min(0.0, low)))
 
 
 def _drawn(kind: ChartKind, history: RunHistory) -> list[Line]:

@@ -54,7 +54,7 @@ class Curves(Vertical):
     def show(self, history: RunHistory, others: Mapping[str, RunHistory]) -> None:
         """Draw these: a run, and by name those laid over it."""
         if history is not self._history:
-            self.look = replace(self.look, zoom=0, end=None)
+            self.look = replace(self.look, zoom=0, held=None)
         self._history, self._others = history, others
         self._draw()
 
@@ -78,7 +78,7 @@ class Curves(Vertical):
 
     def zoom(self, by: int) -> None:
         """Closer (1) or further (-1); 0 shows all."""
-        self._look_at(self.look.zoomed(by, self._history, self.kind) if by else replace(self.look, zoom=0, end=None))
+        self._look_at(self.look.zoomed(by, self._history, self.kind) if by else replace(self.look, zoom=0, held=None))
 
     def pan(self, by: float) -> None:
         """The window on by so many of its widths."""
