@@ -44,13 +44,19 @@ class LearningRate(ModalScreen[float | None]):
             yield Static(classes="dialog-fault", markup=False)
             yield Static(classes="dialog-keys", id="change", markup=False)
 
+    def on_mount(self) -> None:
+        self._say(self.query_one(Input).value)
+
     @on(Input.Changed)
-    def checked(self, event: Input.Changed) -> None:
-        """Say what is wrong with it, or what it would change."""
+    def changed(self, event: Input.Changed) -> None:
+        self._say(event.value)
+
+    def _say(self, text: str) -> None:
+        """What is wrong with it, or what it would change."""
         fault = self.query_one(".dialog-fault", Static)
         says = ""
         try:
-            rate = _rate(event.value)
+            rate = _rate(text)
             fault.display = False
             if self._peak and rate != self._peak:
                 says = f" · {rate / self._peak:.3g} times the present one"

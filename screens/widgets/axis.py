@@ -28,26 +28,20 @@ class Axis:
         return math.log(value / self.low) / math.log(self.high / self.low)
 
 
-def linear(low: float, high: float, most: int, *, whole: bool = False) -> Axis:
-    """An axis that holds `low` and `high`, with at most about `most` ticks.
-
-    Args:
-        whole: only whole numbers are ticks.
-    """
+def linear(low: float, high: float, most: int) -> Axis:
+    """An axis that holds `low` and `high` and little more, with at most about `most` ticks."""
     low, high = _apart(low, high)
     step = _round_step((high - low) / max(1, most - 1))
-    if whole:
-        step = max(1.0, step)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return Axis(first * step, last * step, tuple(n * step for n in range(first, last + 1)))
+    fine = step / 5
+    low, high = math.floor(low / fine + 1e-9) * fine, math.ceil(high / fine - 1e-9) * fine
+    return Axis(low, high, _multiples(step, low, high))
 
 
 def window(low: float, high: float, most: int) -> Axis:
     """An axis from exactly `low` to exactly `high`."""
     low, high = _apart(low, high)
     step = _round_step((high - low) / max(1, most - 1))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return Axis(low, high, tuple(n * step for n in range(first, last + 1)))
+    return Axis(low, high, _multiples(step, low, high))
 
 
 def logarithmic(low: float, high: float, most: int) -> Axis:
@@ -55,12 +49,13 @@ def logarithmic(low: float, high: float, most: int) -> Axis:
     if high / low < 3:  # as good as linear
         axis = linear(low, high, most)
         return Axis(axis.low or low, axis.high, tuple(tick for tick in axis.ticks if tick > 0), log=True)
-    between = (1.0, 2.0, 5.0) if 3 * math.log10(high / low) < most else (1.0,)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    marks = [factor * 10.0**decade for decade in decades for factor in between]
+    marks = [factor * 10.0**decade for decade in decades for factor in (1.0, 2.0, 5.0)]
     first = max((mark for mark in marks if mark <= low * (1 + 1e-9)), default=low)
     last = min((mark for mark in marks if mark >= high * (1 - 1e-9)), default=high)
     ticks = [mark for mark in marks if first <= mark <= last]
+    if len(ticks) > most + 1:
+        ticks = [tick for tick in ticks if tick in marks[::3]]  # decades only
     return Axis(first, last, tuple(ticks[:: math.ceil(len(ticks) / max(1, most))]), log=True)
 
 
@@ -72,6 +67,10 @@ def say_with(ticks: tuple[float, ...]) -> Callable[[float], str]:
         return lambda value: f"{value:.{1 if gap < 10 ** math.floor(math.log10(largest)) else 0}e}" if value else "0"
     decimals = max(0, -math.floor(math.log10(gap) + 1e-9))
     return lambda value: f"{value:,.{decimals}f}"
+
+
+def _multiples(step: float, low: float, high: float) -> tuple[float, ...]:
+    return tuple(n * step for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1))
 
 
 def _round_step(step: float) -> float:

@@ -14,7 +14,7 @@ from screens.run_series import FACTORS, Series
 from screens.widgets import axis
 from screens.widgets.plotting import FADED, Curve, Mark, Plot
 
-OTHERS = ("success", "error", "secondary", "warning")
+OTHERS = ("success", "error", "secondary")
 """The theme's colours of the runs laid over."""
 _CLOSEST = 8  # how often the window may be halved
 _UNITS = ((3600, "h"), (60, "min"), (1, "s"))
@@ -108,7 +108,7 @@ class Look:
         if self.held is not None:
             return self.held
         newest = max((self.xs(history.series[line.series])[-1] for line in _drawn(kind, history)), default=0.0)
-        whole = axis.linear(0, max(newest, 1e-9), 20).high if newest else 1.0
+        whole = axis.linear(0, newest, 5).high if newest else 1.0
         if not self.zoom:
             return 0.0, whole
         span = whole / 2**self.zoom
@@ -167,7 +167,7 @@ def plot(
             behind.append(_curve(line, history, replace(look, factor=0.0), f"{FADED}{line.color}"))
         curves.append(_curve(line, history, look, line.color))
     curves = [*behind, *curves]
-    y = _y_axis(curves, low, high, max(2, (height - 2) // 3), log=look.log)
+    y = _y_axis(curves, low, high, max(3, (height - 2) // 3), log=look.log)
     if y is None:
         return None
     x, scale, unit = _x_axis(low, high, max(2, (width - 8) // 10), by_time=look.by_time)
@@ -207,7 +207,7 @@ def _marks(kind: ChartKind, history: RunHistory, look: Look) -> list[Mark]:
         if history.best and len(history.series["eval_loss"]) > 1:
             marks.append((history.best[0], f"best {history.best[0]:,.0f}", "accent"))
         if overfitting := history.overfitting:
-            marks.append((overfitting.step, "overfits", "error"))
+            marks.append((overfitting.step, "overfits", "warning"))
     elif kind.title == "Rate":
         marks = [(change.step, "changed", "accent") for change in history.rate_changes]
     return [Mark(_when(step, kind, history, look), label, color) for step, label, color in marks]

@@ -38,9 +38,9 @@ def test_a_linear_axis_holds_all_values_between_round_ticks(low: float, high: fl
     made = axis.linear(low, high, 5)
     assert made.low <= low <= high <= made.high
     assert made.low < made.high
-    assert 2 <= len(made.ticks) <= 8
-    assert made.ticks[0] == made.low
-    assert math.isclose(made.ticks[-1], made.high)
+    assert 2 <= len(made.ticks) <= 6
+    assert made.low <= made.ticks[0] < made.ticks[-1] <= made.high + 1e-9 * abs(made.high)
+    assert low == high or made.high - made.low < 1.5 * (high - low), "little more than what it holds"
 
 
 @pytest.mark.parametrize(("low", "high"), [(1e-6, 2e-4), (0.8, 3.2), (0.9, 1.0), (5.0, 5.0), (1.0, 1e9)])
