@@ -86,6 +86,20 @@ TRAINING = (
     Command("training.queue", "q", "Queue", "See what waits for its turn, and change the order."),
     Command("training.grid", "ctrl+g", "Grid", "One run for each combination of a few values of a recipe's fields."),
     Command("training.leave-search", "escape", "Leave", "The search, the marks, the filter: one by one.", "leave"),
+    # Steering the run that is shown, and its curves.
+    Command("training.pause", "p", "Pause", "Let the run wait after its step, or go on; it keeps its memory."),
+    Command("training.save-now", "S", "Save now", "Write a checkpoint after the step it is at."),
+    Command("training.learning-rate", "L", "Learning rate", "Change the learning rate while the run goes on."),
+    Command("training.next-chart", "c", "Next chart", "Loss, learning rate, gradient, speed, memory, load in turn."),
+    Command("training.turn-log", "y", "Log or linear", "The y axis by its logarithm, and back."),
+    Command("training.turn-time", "t", "Steps or time", "The x axis by steps, or by the time that the run took."),
+    Command("training.smooth", "m", "Smoothing", "Smooth the curves more; after the most, not at all."),
+    Command("training.overlay", "o", "Other runs", "Lay the curves of other runs over this one's."),
+    Command("training.zoom-in", "plus", "Closer", "Half as much of the curves.", "zoom(1)"),
+    Command("training.zoom-out", "minus", "Further", "Twice as much of the curves.", "zoom(-1)"),
+    Command("training.zoom-all", "0", "Whole run", "The curves from the first step to the newest.", "zoom(0)"),
+    Command("training.pan-left", "left_square_bracket", "Before", "Earlier steps of the curves.", "pan(-0.25)"),
+    Command("training.pan-right", "right_square_bracket", "After", "Later steps of the curves.", "pan(0.25)"),
 )
 
 PAIRS = (

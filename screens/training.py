@@ -9,10 +9,10 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import DataTable, Input, Static
 
-from screens.base import WorkbenchScreen
 from screens.commands import bindings
 from screens.run_dialogs import RunDialogs
 from screens.run_filter import RunFilter
+from screens.run_steering import RunSteering
 from screens.watcher import Job, JobBoard
 from screens.widgets.colors import theme_color
 from screens.widgets.job_figures import figure, state_mark
@@ -25,7 +25,7 @@ _COLUMNS = ("", "run", "step", "loss", "eval", "tags")
 _WIDE, _ROOMY = 96, 150  # cells of a screen
 
 
-class TrainingScreen(WorkbenchScreen):
+class TrainingScreen(RunSteering):
     """Runs on the left, newest first; the one under the cursor on the right."""
 
     SCOPE = "training"
@@ -41,6 +41,8 @@ class TrainingScreen(WorkbenchScreen):
         self._searching = False
         self._marks: list[str] = []
         self._dialogs = RunDialogs(self, self._started)
+        self._keys_for: tuple[object, ...] = ()
+        """What the keys were last made for: the footer is not made anew at every step of a run."""
 
     def body(self) -> ComposeResult:
         with Horizontal(id="panels"):
@@ -121,7 +123,11 @@ class TrainingScreen(WorkbenchScreen):
         self.set_class(not runs and not self._filter.active, "-no-runs")
         table.display = bool(runs)
         self._show_titles(len(runs))
-        self.refresh_bindings()
+        if (
+            keys_for := (self._selected, self._run and self._run.status.state, len(ids), *self._marks)
+        ) != self._keys_for:
+            self._keys_for = keys_for
+            self.refresh_bindings()
 
     def _show_titles(self, listed: int) -> None:
         """What is left out, and what is marked; else the tags of the run under the cursor."""
@@ -178,7 +184,7 @@ class TrainingScreen(WorkbenchScreen):
                 return True if self._marks else None
             case "leave":
                 return bool(self._searching or self._marks or self._filter.active)
-        return True
+        return self.check_steering(action)
 
     def action_new(self) -> None:
         self._dialogs.ask_recipe(self._dialogs.new)

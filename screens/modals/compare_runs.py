@@ -17,10 +17,11 @@ from textual.screen import ModalScreen
 from textual.widgets import ContentSwitcher, DataTable, Static
 
 from screens.modals.hints import hints
-from screens.widgets.colors import theme_color
+from screens.widgets.colors import faded_color, theme_color
 from screens.widgets.job_figures import state_mark
 from screens.widgets.lists import Table
 from screens.widgets.overlaid_curves import OverlaidCurves, color_of
+from screens.widgets.plotting import FADED
 from screens.widgets.reading import Page, Reading
 from screens.widgets.run_differences import data_lines, figure_cells, figure_heads, recipe_cell, sample_lines
 from screens.widgets.scores import line, muted
@@ -109,9 +110,10 @@ class CompareRuns(ModalScreen[None]):
         table.clear(columns=True)
         table.add_columns("", "", "run", *(Text(head) for head in figure_heads(result)))
         for number, run in enumerate(result.runs):
-            color = theme_color(theme, color_of(number, count, in_front=False))
-            name = Text(line(run.run), no_wrap=True)
-            table.add_row(Text("━━", style=color), state_mark(run.state, theme), name, *figure_cells(run, result))
+            name = color_of(number, count, in_front=False)
+            color = faded_color(theme, "primary") if name.startswith(FADED) else theme_color(theme, name)
+            title = Text(line(run.run), no_wrap=True)
+            table.add_row(Text("━━", style=color), state_mark(run.state, theme), title, *figure_cells(run, result))
         table.move_cursor(row=at)
         self.query_one(OverlaidCurves).show(result.curves)
         recipe = self.query_one("#recipe-table", Table)

@@ -8,22 +8,15 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
-from textual_plot import HiResMode, PlotWidget
 
-from screens.run_history import thin
-from screens.widgets.colors import theme_color
+from screens.widgets import axis, plotting
+from screens.widgets.chart import Chart
 from workbench.text import for_terminal
 
 _COLORS = ("primary", "accent", "success", "warning", "secondary", "error")
 _FIRST = ("eval_loss", "loss")
 _NOT_COMPARED = ("tokens", "eval_tokens", "memory_bytes", "cpu", "gpu")
 Curve = Sequence[tuple[float, float]]
-
-
-class _Plot(PlotWidget):
-    """Not focusable: its keys would hide the dialog's."""
-
-    can_focus = False
 
 
 class OverlaidCurves(Vertical):
@@ -38,11 +31,9 @@ class OverlaidCurves(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Static(classes="curve-title")
-        yield _Plot(allow_pan_and_zoom=False)
+        yield Chart()
 
     def on_mount(self) -> None:
-        plot = self.query_one(_Plot)
-        plot.margin_top, plot.margin_bottom, plot.margin_left = 0, 1, 9
         self.app.theme_changed_signal.subscribe(self, lambda _: self._draw())
 
     def show(self, curves: Sequence[Mapping[str, Curve]]) -> None:
@@ -68,39 +59,42 @@ class OverlaidCurves(Vertical):
             self._in_front = run
             self._draw()
 
-    def on_resize(self) -> None:
-        self._draw()
-
     def _draw(self) -> None:
-        plot, title = self.query_one(_Plot), self.query_one(Static)
-        plot.clear()
+        title = self.query_one(Static)
         if not self._metrics:
             title.update(Content.from_markup("[$foreground-muted]Nothing measured yet.[/]"))
+            self.query_one(Chart).show(lambda *_: None)
             return
-        name = self._metrics[self._metric]
         title.update(
             Content.from_markup(
                 "[b]$name[/]  [$foreground-muted]$at of $all · by step[/]",
-                name=for_terminal(name, one_line=True), at=str(self._metric + 1), all=str(len(self._metrics)),
+                name=for_terminal(self._metrics[self._metric], one_line=True),
+                at=str(self._metric + 1), all=str(len(self._metrics)),
             )
         )  # fmt: skip
+        self.query_one(Chart).show(self._plot)
+
+    def _plot(self, width: int, height: int) -> plotting.Plot:
+        name, count = self._metrics[self._metric], len(self._curves)
         curves = [(run, of_run[name]) for run, of_run in enumerate(self._curves) if of_run.get(name)]
-        steps = [step for _, points in curves for step, _ in points]
-        plot.set_xlimits(min(0, *steps), max(*steps, 1))
-        most = max(40, 2 * self.size.width)
-        theme = self.app.theme_variables
-        for run, points in sorted(curves, key=lambda curve: curve[0] == self._in_front):
-            color = theme_color(theme, color_of(run, len(self._curves), in_front=run == self._in_front))
-            drawn = thin(list(points), most)
-            x, y = [step for step, _ in drawn], [value for _, value in drawn]
-            if len(drawn) == 1:
-                plot.scatter(x, y, marker="●", marker_style=color)
-            else:
-                plot.plot(x, y, line_style=color, hires_mode=HiResMode.BRAILLE)
+        curves.sort(key=lambda curve: curve[0] == self._in_front)
+        values = [value for _, points in curves for _, value in points]
+        return plotting.Plot(
+            axis.linear(0, max(1, *(points[-1][0] for _, points in curves)), max(2, (width - 8) // 10)),
+            axis.linear(min(values), max(values), max(3, (height - 2) // 3)),
+            [
+                plotting.Curve(
+                    [step for step, _ in points], [value for _, value in points],
+                    color_of(run, count, in_front=run == self._in_front),
+                )
+                for run, points in curves
+            ],
+            unit="steps",
+        )  # fmt: skip
 
 
 def color_of(run: int, count: int, *, in_front: bool) -> str:
     """The theme's colour of a run's curve: its own where there are few, else only the one in front stands out."""
     if count <= len(_COLORS):
         return _COLORS[run]
-    return "accent" if in_front else "surface-lighten-3"
+    return "accent" if in_front else f"{plotting.FADED}primary"

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sample_runs import append_events, curve, write_run
-from textual.widgets import Input, Log, Static
+from sample_runs import write_run
+from textual.widgets import Input, Static
 
 from screens.app import WorkbenchApp
 from screens.modals.confirm import Confirm
 from screens.modals.new_run import NewRun
-from screens.widgets.curves import Curves
 from screens.widgets.lists import Table
-from screens.widgets.samples import Samples
 from workbench.jobs.folder import JobFolder
 from workbench.jobs.queue import heavy_turn
 from workbench.pairs.pair import NewPair
@@ -73,37 +71,6 @@ async def test_runs_are_listed_and_the_one_under_the_cursor_is_shown(workspace: 
         await pilot.press("g", "j")
         await settle(pilot)
         assert "took 1 min 30 s" in figures(pilot)
-
-
-async def test_a_live_run_grows_in_every_view(workspace: Workspace, settle: Settle) -> None:
-    run = write_run(workspace, "tone", "running", step=60)
-    async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
-        await pilot.press("3")
-        await settle(pilot)
-        screen = pilot.app.screen
-        lines = screen.query_one(Log).line_count
-        append_events(run, curve(110, 200, start=61))
-        pilot.app.look_at_jobs()
-        await settle(pilot)
-        history = screen.query_one(Curves)._history
-        assert history.series["loss"][-1][0] == 110
-        assert screen.query_one(Log).line_count > lines
-        await pilot.press("v")
-        await settle(pilot)
-        samples = screen.query_one(Samples)
-        assert samples.query_one(Table).has_focus
-        assert [str(column.label) for column in samples.query_one(Table).ordered_columns] == [
-            "prompt", "step 50", "step 100",
-        ]  # fmt: skip
-        reading = samples.query_one(Static)
-        assert "Ahoy! Look in the handbook" in str(reading.render())
-        await pilot.press("h", "j")
-        await settle(pilot)
-        assert "May I bring my dog" in str(reading.render())
-        assert "I think at nine." in str(reading.render())
-        await pilot.press("v", "v")
-        await settle(pilot)
-        assert "learning_rate: 0.0002" in str(screen.query_one("#recipe-text", Static).render())
 
 
 async def test_search_narrows_the_list_and_escape_widens_it(workspace: Workspace, settle: Settle) -> None:

@@ -41,12 +41,16 @@ def train(command: Command, method: str, *changes: str, dataset: str = "style") 
 
 
 @pytest.mark.parametrize(
-    "loss", ['["sigmoid"]', '["ipo"]', '["hinge"]', '["apo_zero"]', '["sigmoid", "sft"]', '["robust"]']
-)
+    "loss",
+    [
+        '["sigmoid"]',
+        *(pytest.param(loss, marks=pytest.mark.slow) for loss in
+          ('["ipo"]', '["hinge"]', '["apo_zero"]', '["sigmoid", "sft"]', '["robust"]')),
+    ],
+)  # fmt: skip
 def test_dpo_widens_the_margin(preferring: Workspace, command: Command, loss: str) -> None:
     extra = ["dpo.label_smoothing=0.1"] if "robust" in loss else []
     train(command, "dpo", f"dpo.loss_type={loss}", "dpo.beta=0.5", *extra)
-    assert metrics(preferring, "dpo", "path") == []
     margins = metrics(preferring, "dpo", "eval_rewards/margins")
     assert margins[0] == pytest.approx(0, abs=1e-2)
     assert margins[-1] > 0.1
@@ -59,10 +63,8 @@ def test_dpo_learns_the_same_on_both_paths(preferring: Workspace, command: Comma
     """TRL with padded batches and its own head gives the losses that the fast path gives."""
     common = ["bf16=false", "max_steps=4", "dpo.precompute_ref_log_probs=false"]
     train(command, "dpo", *common)
-    done = command(
-        "train", "quick", "--name", "plain", "--follow",
-        *(part for s in ("method=dpo", "dataset=style", *common, "gradient_checkpointing=true") for part in ("--set", s)),
-    )  # fmt: skip
+    settings = ["method=dpo", "dataset=style", *common, "gradient_checkpointing=true"]
+    done = command("train", "quick", "--name", "plain", "--follow", *(part for s in settings for part in ("--set", s)))
     assert done.code == 0, done.err
     paths = [event["path"] for run in ("dpo", "plain") for event in runs.events(runs.find(preferring, run))
              if event["type"] == "path"]  # fmt: skip

@@ -72,6 +72,8 @@ def train(context: Context) -> dict[str, Any]:
     by_key = {pair.key: pair for pair in prepared.samples}
     sampler = make_sampler([(example, by_key[example.key]) for example in samples], tokenizer, recipe)
     trainer = make_trainer(context, recipe, plan, base, tokenizer, training, evaluation, sampler, resume)
+    if context.first and adapter.changes_base(recipe.lora.init_lora_weights):
+        adapter.keep_beginning(context.folder, trainer.accelerator.unwrap_model(trainer.model))
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if not trainer.steering.stopped:
         trainer.load_best()
