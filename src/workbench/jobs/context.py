@@ -49,6 +49,11 @@ class Context:
         """1 at the first start, one more at every resume."""
         return self._status.attempt
 
+    @property
+    def seconds(self) -> float:
+        """How long this attempt has been running, not counting the time in the queue."""
+        return 0.0 if self._running_since is None else time.monotonic() - self._running_since
+
     def progress(
         self, done: float, total: float | None = None, *, unit: str = "", message: str = "", **figures: Any
     ) -> None:

@@ -12,8 +12,9 @@ from workbench.models.adapter import FOLDER
 from workbench.models.load import be_offline, load_tokenizer
 from workbench.models.local import ensure
 from workbench.training import adapter
-from workbench.training.data import Example, FrozenPair, encode
-from workbench.training.prepare import Prepared, facts, prepare
+from workbench.training import preflight as counting
+from workbench.training.data import FROZEN, FrozenPair
+from workbench.training.prepare import PREPARED, Prepared, facts, prepare
 from workbench.training.recipe import Recipe
 
 
@@ -24,11 +25,35 @@ def run(context: Context) -> dict[str, Any]:
         UserError: there is nothing to train on, or training diverged.
         StopRequested: the user asked to stop; checkpoint and adapter are saved.
     """
+    return _train(context, dry=False)
+
+
+def preflight(context: Context) -> dict[str, Any]:
+    """Go as far as a run goes before its first step; the result is what its event `preflight` would tell.
+
+    Raises:
+        UserError: the run would be refused.
+        StopRequested: the user asked to stop.
+    """
+    from workbench.training.preflight import Measured
+
+    try:
+        _train(context, dry=True)
+    except Measured as measured:
+        return measured.figures
+    finally:
+        for name in (FROZEN, PREPARED):
+            (context.folder / name).unlink(missing_ok=True)
+    raise AssertionError("a dry run ends before its first step")
+
+
+def _train(context: Context, *, dry: bool) -> dict[str, Any]:
     recipe = Recipe.model_validate(context.arguments["recipe"])
     base_name, system = context.arguments["base"], context.arguments["system"]
     files.write_text(context.folder / "recipe.yaml", _as_yaml(recipe))
     base_folder = ensure(base_name)
     prepared = prepare(context, recipe)
+    counting.refuse_leaks(prepared.training, prepared.evaluation)
     context.check_stop()
 
     context.progress(0, message="Loading the model")
@@ -37,15 +62,15 @@ def run(context: Context) -> dict[str, Any]:
 
     if recipe.num_threads:
         torch.set_num_threads(recipe.num_threads)
-    from workbench.training import checkpoint, model
+    from workbench.training import checkpoint, model, probe
     from workbench.training.methods import make_trainer
     from workbench.training.sampling import make_sampler
 
     tokenizer = load_tokenizer(base_folder)
     training = _encoded(context, prepared.training, tokenizer, system, recipe.max_length, "training")
     evaluation = _encoded(context, prepared.evaluation, tokenizer, system, recipe.max_length, "eval")
-    samples = _encoded(context, prepared.samples, tokenizer, system, recipe.max_length, "samples")
-    if not training:
+    samples = _encoded(context, prepared.samples, tokenizer, system, recipe.max_length, "samples").examples
+    if not training.examples:
         raise UserError("every pair is longer than max_length", do="Raise max_length in the recipe.")
     resume = checkpoint.newest_whole(context.folder, lambda fault: context.message(fault, level="warning"))
     if context.attempt > 1 or resume:
@@ -53,14 +78,20 @@ def run(context: Context) -> dict[str, Any]:
     plan = model.plan(recipe, base_folder)
     context.event("path", path=plan.path, why=plan.why, dtype=plan.dtype, device=plan.device)
     context.message(f"{plan.path} path{f', because {plan.why}' if plan.why else ''}, {plan.dtype}, {plan.device}")
+    probe.refuse_weights(plan, recipe, base_folder)
     base = model.load_base(plan, recipe, base_folder)
     by_key = {pair.key: pair for pair in prepared.samples}
     sampler = make_sampler([(example, by_key[example.key]) for example in samples], tokenizer, recipe)
-    trainer = make_trainer(context, recipe, plan, base, tokenizer, training, evaluation, sampler, resume)
+    trainer = make_trainer(
+        context, recipe, plan, base, tokenizer, training.examples, evaluation.examples, sampler, resume
+    )
+    measured = probe.Probe(trainer, context, recipe, training, evaluation, dry=dry)
+    trainer.add_callback(measured)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if not trainer.steering.stopped:
         trainer.load_best()
     folder = _write_adapter(context, recipe, prepared, trainer, base_name)
+    measured.check()
     if trainer.steering.stopped:
         raise StopRequested
     progress = trainer.progress
@@ -72,21 +103,11 @@ def run(context: Context) -> dict[str, Any]:
 
 def _encoded(
     context: Context, pairs: Sequence[FrozenPair], tokenizer: Any, system: str | None, max_length: int, split: str
-) -> list[Example]:
-    examples, dropped, passages = [], 0, 0
-    for pair in pairs:
-        example, left_out = encode(pair, tokenizer, system=system, max_length=max_length)
-        passages += left_out
-        if example:
-            examples.append(example)
-        else:
-            dropped += 1
-    if dropped or passages:
-        context.message(
-            f"{split}: {dropped} pairs longer than max_length {max_length} dropped, {passages} passages left out",
-            level="warning",
-        )
-    return examples
+) -> counting.Counted:
+    counted = counting.count(pairs, tokenizer, system=system, max_length=max_length)
+    if lost := counted.describe_losses(max_length):
+        context.message(f"{split}: {lost}", level="warning")
+    return counted
 
 
 def _write_adapter(context: Context, recipe: Recipe, prepared: Prepared, trainer: Any, base_name: str) -> str:

@@ -20,7 +20,7 @@ from workbench.training.recipe import ONLINE_METHODS, PREFERENCE_METHODS, Recipe
 if TYPE_CHECKING:
     from workbench.library.search import Hit
 
-_PREPARED = "prepared.json"
+PREPARED = "prepared.json"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def prepare(context: Context, recipe: Recipe) -> Prepared:
         UserError: there are no accepted pairs to train on, the index is absent or was built with other weights of its
             embedding model, or the frozen copy was changed.
     """
-    path = context.folder / _PREPARED
+    path = context.folder / PREPARED
     if path.exists():
         frozen = json.loads(path.read_text(encoding="utf-8"))
         pairs = thaw(context.folder, frozen["sha256"])
