@@ -72,6 +72,7 @@ class NewRun(ModalScreen[str | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "start", "Start", priority=True),
         Binding("ctrl+w", "save", "Save recipe", priority=True),
+        Binding("ctrl+f", "preflight", "Pre-flight", priority=True),
         Binding("down,enter", "app.focus_next", "Next field", show=False, priority=True),
         Binding("up", "app.focus_previous", "Field before", show=False, priority=True),
         Binding("escape", "leave", "Cancel"),
@@ -108,7 +109,8 @@ class NewRun(ModalScreen[str | None]):
             yield Static(classes="dialog-fault")
             yield Static(
                 Content.from_markup(
-                    "[b]ctrl+s[/] start   [b]ctrl+w[/] save as a recipe   [b]↑ ↓[/] fields   [b]escape[/] cancel"
+                    "[b]ctrl+s[/] start   [b]ctrl+f[/] pre-flight   [b]ctrl+w[/] save as a recipe   [b]↑ ↓[/] fields"
+                    "   [b]escape[/] cancel"
                 ),
                 classes="form-keys",
             )
@@ -172,6 +174,13 @@ class NewRun(ModalScreen[str | None]):
             self._show_fault(str(error))
             return
         self.dismiss(job.id)
+
+    def action_preflight(self) -> None:
+        """What the run would take; it is not started."""
+        if self._check():
+            from screens.modals.preflight import PreFlight
+
+            self.app.push_screen(PreFlight(self._workspace, self._recipe, self._changes()))
 
     def action_save(self) -> None:
         """Write the fields as a recipe of the workspace; the comments of the one it came from stay."""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import combinations, count
 from pathlib import Path
 from typing import Any
 
@@ -135,20 +135,16 @@ def refuse_weights(plan: Plan, recipe: Recipe, folder: Path) -> None:
 
 @dataclass
 class _Line:
-    """Seconds of a batch by its size: a + b * size, from what was measured."""
+    """Seconds of a batch by its size: a + b * size, by medians (Theil and Sen), which one slow pass does not move."""
 
     points: list[tuple[float, float]] = field(default_factory=list)
 
     def at(self, size: float) -> float:
         """Seconds that a batch of this size takes."""
-        sizes, seconds = [list(column) for column in zip(*self.points, strict=True)]
-        mean = statistics.fmean(seconds)
-        if len(set(sizes)) < 2:
-            return mean
-        slope, constant = statistics.linear_regression(sizes, seconds)
-        if slope < 0 or constant < 0:  # noise: a batch of no tokens would take less than no time
-            return mean * size / statistics.fmean(sizes) if constant < 0 else mean
-        return constant + slope * size
+        slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in combinations(self.points, 2) if a[0] != b[0]]
+        steepest = statistics.median(seconds / size for size, seconds in self.points)
+        slope = min(max(0.0, statistics.median(slopes or [0.0])), steepest)  # no batch takes less than no time
+        return slope * size + statistics.median(seconds - slope * size for size, seconds in self.points)
 
 
 class _Measurement:
@@ -222,8 +218,14 @@ class _Measurement:
             enough = number >= _PASSES[0] and sum(seconds for _, seconds in line.points) >= allowed
             if self.trainer.agree({"enough": enough})["enough"]:
                 break
-            line.points.append((self._size(self.training, batch), self._pass(batch).seconds))
-        self._pass(largest)
+            threads = torch.get_num_threads()
+            seconds = self._pass(batch).seconds
+            if torch.get_num_threads() != threads:  # it was the number that made it slow
+                line.points.clear()
+            else:
+                line.points.append((self._size(self.training, batch), seconds))
+        seconds = self._pass(largest).seconds
+        line.points.append((self._size(self.training, largest), seconds))
         return line
 
     def _pass(self, batch: Sequence[int]) -> _Watch:
@@ -356,6 +358,7 @@ class _Watch:
         self.seconds = time.perf_counter() - self._began
         self._over.set()
         self._thread.join()
+        print("WATCH", round(self.seconds, 2), self.peak // 10**6, flush=True)
 
     def _look(self) -> None:
         while True:
