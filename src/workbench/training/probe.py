@@ -34,9 +34,10 @@ from workbench.training.model import Plan
 from workbench.training.preflight import Counted
 from workbench.training.recipe import Recipe
 
-_BUDGET = 0.05  # of the expected duration that passes over typical batches may take
-_PASSES = (3, 9)  # over typical batches, at least and at most
-_QUANTILES = (0.5, 0.2, 0.8, 0.35, 0.65, 0.1, 0.9, 0.5, 0.5)  # of all batches by size: which ones are typical
+_BUDGET, _LONGEST = 0.05, 20.0  # of the expected duration, and seconds, that passes over typical batches may take
+_PASSES = 3  # over typical batches, at least
+_QUANTILES = (0.2, 0.5, 0.8, 0.35, 0.65, 0.1, 0.9)  # of all batches by size: which ones are typical
+_SPREAD = 1.25  # batches of other lengths leave gaps in the heap: what they take in the end over what one pass takes
 _NEW_TOKENS = 8  # that a sample is timed by
 _LOOK = 0.005  # seconds between two looks at the memory during a pass
 
@@ -161,7 +162,8 @@ class _Measurement:
         evaluated = trainer.get_eval_dataloader().batch_sampler if self.evaluation else ()
         self.eval_batches = [list(batch) for batch in evaluated]
         self.answering: list[float] = []  # seconds of the answers that an online method learns from
-        self.peak = 0
+        self.before = self.peak = _held(trainer)
+        self.load = 0.0  # of the passes so far, the most
 
     def figures(self) -> dict[str, Any]:
         """tokens_to_read, seconds and peak_memory_bytes of the whole run."""
@@ -180,7 +182,7 @@ class _Measurement:
         return {
             "tokens_to_read": None if self.recipe.online else read,
             "seconds": round(self.context.seconds + seconds, 1),
-            "peak_memory_bytes": max(self.peak, _peak(trainer)),
+            "peak_memory_bytes": max(self._spread(), _peak(trainer)),
         }
 
     # The parts of a run
@@ -207,46 +209,46 @@ class _Measurement:
     def _passes(self) -> _Line:
         """Forward and backward passes over typical batches, then over the one that takes the most memory."""
         by_size = sorted(self.batches, key=lambda batch: self._size(self.training, batch))
-        largest = max(self.batches, key=self._load)
         typical = [by_size[round(quantile * (len(by_size) - 1))] for quantile in _QUANTILES]
         line = _Line()
-        before = _held(self.trainer)
-        first = self._pass(typical[0]).seconds
-        self._refuse_extrapolated(before, typical[0], largest)
-        allowed = min(_BUDGET * first * len(self.batches), 20.0)
-        for number, batch in enumerate(typical[: _PASSES[1]]):
-            enough = number >= _PASSES[0] and sum(seconds for _, seconds in line.points) >= allowed
+        allowed = self._pass(typical[0]).seconds * len(self.batches) * _BUDGET  # the first pass warms caches up
+        for number, batch in enumerate(typical):
+            enough = number >= _PASSES and sum(seconds for _, seconds in line.points) >= min(allowed, _LONGEST)
             if self.trainer.agree({"enough": enough})["enough"]:
                 break
             threads = torch.get_num_threads()
             seconds = self._pass(batch).seconds
-            if torch.get_num_threads() != threads:  # it was the number that made it slow
+            if torch.get_num_threads() != threads:  # it was their number that made it slow
                 line.points.clear()
             else:
                 line.points.append((self._size(self.training, batch), seconds))
-        seconds = self._pass(largest).seconds
-        line.points.append((self._size(self.training, largest), seconds))
+        largest = max(self.batches, key=self._load)
+        for _ in range(2):  # what the allocator has kept of other lengths fits the second time only
+            line.points.append((self._size(self.training, largest), self._pass(largest).seconds))
         return line
 
     def _pass(self, batch: Sequence[int]) -> _Watch:
         trainer = self.trainer
+        self._refuse_extrapolated(batch)
         answered = self._answered(batch) if self.recipe.online else None
         with self._watched() as watch, trainer.accelerator.no_sync(trainer.model_wrapped):
             inputs = answered or _collated(trainer, trainer.train_dataset, batch)
             trainer.training_step(trainer.model_wrapped, inputs, None)
+        self.load = max(self.load, self._load(batch))
         if trainer.steering.threads:
             trainer.steering.threads.adjust()
         return watch
 
-    def _refuse_extrapolated(self, before: int, batch: Sequence[int], largest: Sequence[int]) -> None:
+    def _refuse_extrapolated(self, batch: Sequence[int]) -> None:
         """Refuse a batch that would end this process, before it is tried.
 
         Raises:
-            UserError: what one batch took, in proportion for the largest, is more than there is.
+            UserError: what the passes so far took, in proportion for this one, is more than there is.
         """
-        taken = max(0, self.peak - before) / max(1.0, self._load(batch))
-        expected = int(before + taken * self._load(largest))
-        preflight.refuse_memory(expected, _available(self.trainer.plan.device), _place(self.trainer.plan.device))
+        if self.load:
+            expected = self.before + (self.peak - self.before) * self._load(batch) / self.load
+            device = self.trainer.plan.device
+            preflight.refuse_memory(int(expected), _available(device), _place(device))
 
     def _evaluations(self) -> float:
         """Seconds of all evaluations and their samples."""
@@ -314,6 +316,12 @@ class _Measurement:
             steps |= _every(recipe.eval_steps, done, last)
         return len(steps)
 
+    def _spread(self) -> int:
+        """Bytes at the peak, with what the allocator will keep between batches."""
+        if self.trainer.plan.device == "cuda":
+            return self.peak  # counted in tensors there
+        return int(self.before + _SPREAD * (self.peak - self.before))
+
     # What a batch costs
 
     def _size(self, rows: list[tuple[int, ...]], batch: Sequence[int]) -> float:
@@ -358,7 +366,6 @@ class _Watch:
         self.seconds = time.perf_counter() - self._began
         self._over.set()
         self._thread.join()
-        print("WATCH", round(self.seconds, 2), self.peak // 10**6, flush=True)
 
     def _look(self) -> None:
         while True:
