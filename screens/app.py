@@ -35,7 +35,8 @@ from workbench.workspace import Workspace
 if TYPE_CHECKING:
     from workbench.settings import Settings
 
-_LOOK_AT_JOBS = 0.25  # seconds
+_LOOK_AT_JOBS = 0.5  # seconds
+_TELL_PROGRESS = 2.0  # seconds between two repaints of jobs that have only gone on; a change of state is shown at once
 _LOOK_AT_SERVER = 1.0
 _HANG_UP_SECONDS = 3.0  # what an orderly end may take
 _SCREENS = {
@@ -95,6 +96,8 @@ class WorkbenchApp(App[None]):
         self.jobs_changed: Signal[JobBoard] = Signal(self, "jobs-changed")
         """Published when a job started, went on or ended."""
         self.server: ServerState | None = None
+        self._jobs_told = 0.0
+        self._jobs_untold = False
         self._server_watch = ServerWatch(workspace)
         self.server_changed: Signal[ServerState | None] = Signal(self, "server-changed")
         self._unchosen_theme = self.theme
@@ -135,12 +138,18 @@ class WorkbenchApp(App[None]):
         self.set_keymap(keymap)
 
     def look_at_jobs(self, *, everything: bool = True) -> None:
-        """Look at once: call it after a job was started, stopped or resumed."""
-        if not self.board.look(everything=everything):
-            return
+        """Look at once, and tell what changed: call it after a job was started, stopped or resumed.
+
+        Args:
+            everything: False for the look at every interval: jobs that only went on are told of now and then.
+        """
+        self._jobs_untold |= self.board.look(everything=everything)
         for job in self.board.ended:
             self._tell_end(job)
-        self.jobs_changed.publish(self.board)
+        now = time.monotonic()
+        if self._jobs_untold and (everything or self.board.turned or now - self._jobs_told >= _TELL_PROGRESS):
+            self._jobs_told, self._jobs_untold = now, False
+            self.jobs_changed.publish(self.board)
 
     def _tell_end(self, job: Job) -> None:
         match job.status.state:
@@ -151,6 +160,8 @@ class WorkbenchApp(App[None]):
                 self.tell(f"{job.title}: {state}")
 
     def _look_at_server(self) -> None:
+        if self.server is None and not self._server_watch.worth_a_look:
+            return
         # Not exclusive: a look that takes long must not be cut off again and again.
         if not any(worker.group == "server" and not worker.is_finished for worker in self.workers):
             self.run_worker(self._ask_server, group="server", exit_on_error=False)

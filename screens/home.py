@@ -83,7 +83,9 @@ class HomeScreen(WorkbenchScreen):
         self.run_worker(self._read, group="home", exclusive=True, exit_on_error=False)
 
     def jobs_changed(self, board: JobBoard) -> None:
-        if board.ended and self.is_current:
+        if not self.is_current:
+            return  # it reads everything again when it is shown
+        if board.ended:
             self.refresh_data()
         elif self._state is not None:
             self._show(self._state)

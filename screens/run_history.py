@@ -1,177 +1,172 @@
-"""What a run's events say, as curves, samples and log lines. A plain object: it knows nothing of widgets."""
+"""What a run's events say, as curves, samples, flags and log lines. A plain object: it knows nothing of widgets."""
 
 from __future__ import annotations
 
-import os
-import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
-from workbench.jobs.folder import JobFolder
-from workbench.jobs.follow import EventReader
+from screens.event_lines import describe, is_number
+from screens.run_series import Point, Series
 from workbench.text import for_terminal
 
-SERIES = ("loss", "eval_loss", "learning_rate")
 _LOG_LINES = 5000
-_PRINTED_AT_FIRST = 64 * 1024  # bytes of job.log read at once, its end first
-Point = tuple[float, float]
+_SAMPLE_STEPS = 200  # evaluations whose samples are kept: beyond it every second one is left out
+_NO_CURVES = ("time", "step", "epoch", "tokens")
+_MOST_CURVES = 64  # names of figures that a run may bring
+
+
+class Overfitting(NamedTuple):
+    """From which step on eval loss rises while the training loss falls, and which step was the best before."""
+
+    step: float
+    best_step: float
+
+
+class RateChange(NamedTuple):
+    """The learning rate's peak was changed while the run went on."""
+
+    step: float
+    before: float
+    after: float
 
 
 @dataclass
 class RunHistory:
     """Fed with events in their order; what it holds is safe to paint."""
 
-    series: dict[str, list[Point]] = field(default_factory=lambda: {name: [] for name in SERIES})
-    """(step, value) of each curve, steps ascending."""
+    series: dict[str, Series] = field(default_factory=lambda: {"loss": Series(), "eval_loss": Series()})
+    """Each figure that was measured, by TRL's name of it."""
     samples: dict[str, dict[int, str]] = field(default_factory=dict)
     """prompt -> step -> answer."""
     references: dict[str, str] = field(default_factory=dict)
     """prompt -> the completion of the pair, where the prompt is one of the eval split's."""
     figures: dict[str, Any] = field(default_factory=dict)
     """The latest value of everything that was measured."""
-    log: deque[str] = field(default_factory=lambda: deque(maxlen=_LOG_LINES))
-    """Lines for a person."""
-    lines_ever: int = 0
-    """How many lines `log` was given, those it has dropped included."""
+    best: Point | None = None
+    """(step, eval loss) of the lowest eval loss."""
+    overfits: list[Overfitting] = field(default_factory=list)
+    """Each time that it was flagged."""
+    rate_changes: list[RateChange] = field(default_factory=list)
+    """Each change of the learning rate by the user."""
+    stopped_early: Overfitting | None = None
+    """Where early stopping ended it, and the step that was the best."""
+    preflight: dict[str, Any] = field(default_factory=dict)
+    """What was estimated before the first step."""
+    preflight_check: dict[str, Any] = field(default_factory=dict)
+    """What of it was expected, and what came: known at the end."""
+    told_ever: int = 0
+    """How many events and printed lines were taken in for the log, those it has dropped included."""
+    _told: deque[dict[str, Any] | str] = field(default_factory=lambda: deque(maxlen=_LOG_LINES))
+    """Put in words when they are looked at: a long run has many that nobody reads."""
+    _zero: float | None = None
+    """The time that counts as second 0: later than the run's start by what it has waited."""
+    _paused_at: float | None = None
 
     def feed(self, events: Iterable[dict[str, Any]]) -> None:
         """Take in events; those that a newer version wrote and this one does not know are passed over."""
         for event in events:
-            match event.get("type"):
-                case "metrics" if isinstance(event.get("step"), int | float):
-                    self._metrics(event)
-                case "resumed" if isinstance(event.get("step"), int | float):
-                    self._forget_after(event["step"])
-                case "sample" if isinstance(event.get("step"), int):
-                    prompt = for_terminal(str(event.get("prompt", "")))
-                    self.samples.setdefault(prompt, {})[event["step"]] = for_terminal(str(event.get("answer", "")))
-                    if event.get("reference"):
-                        self.references[prompt] = for_terminal(str(event["reference"]))
-            if line := describe(event):
-                self.add_line(line)
+            if is_number(event.get("step")):
+                self._take(event, event["step"])
+            elif event.get("type") == "preflight":
+                self.preflight = event
+            elif event.get("type") == "preflight_check":
+                self.preflight_check = event
+            if event.get("type") != "sample":
+                self._tell(event)
 
-    def add_line(self, line: str) -> None:
-        """One more line of the log; the oldest ones are dropped beyond some thousands."""
-        self.log.append(line)
-        self.lines_ever += 1
+    def add_printed(self, line: str) -> None:
+        """One more line that the run's process printed."""
+        self._tell(f"{' ' * 10}{for_terminal(line, one_line=True)}")
+
+    def log(self, after: int = 0) -> list[str]:
+        """The log for a person, its latest thousands of lines; of what came after `told_ever` was `after`."""
+        new = islice(self._told, max(0, len(self._told) - (self.told_ever - after)), None)
+        lines = (told if isinstance(told, str) else describe(told) for told in new)
+        return [line for line in lines if line is not None]
+
+    def _tell(self, told: dict[str, Any] | str) -> None:
+        self._told.append(told)
+        self.told_ever += 1
 
     @property
     def sample_steps(self) -> list[int]:
         """The steps at which samples were taken, ascending."""
         return sorted({step for answers in self.samples.values() for step in answers})
 
-    def _metrics(self, event: dict[str, Any]) -> None:
-        step = event["step"]
+    @property
+    def overfitting(self) -> Overfitting | None:
+        """The latest flag, unless eval loss has come to a new best since."""
+        if not self.overfits or (self.best and self.best[0] > self.overfits[-1].step):
+            return None
+        return self.overfits[-1]
+
+    def _take(self, event: dict[str, Any], step: float) -> None:
+        best_step = event["best_step"] if is_number(event.get("best_step")) else step
+        match event.get("type"):
+            case "metrics":
+                self._metrics(event, step)
+            case "resumed":
+                self._forget_after(step)
+                if is_number(event.get("time")):
+                    self._zero = event["time"] - max((s.seconds[-1] for s in self.series.values() if s), default=0.0)
+                self._paused_at = None
+            case "sample":
+                self._sample(event, int(step))
+            case "best" if is_number(event.get("eval_loss")):
+                self.best = (step, float(event["eval_loss"]))
+            case "overfitting":
+                self.overfits.append(Overfitting(step, best_step))
+            case "early_stop":
+                self.stopped_early = Overfitting(step, best_step)
+            case "learning_rate" if is_number(event.get("before")) and is_number(event.get("after")):
+                self.rate_changes.append(RateChange(step, event["before"], event["after"]))
+            case "paused" if is_number(event.get("time")):
+                self._paused_at = event["time"]
+            case "continued" if is_number(event.get("time")):
+                self._end_pause(event["time"])
+
+    def _end_pause(self, moment: float) -> None:
+        if self._zero is not None and self._paused_at is not None:
+            self._zero += moment - self._paused_at
+        self._paused_at = None
+
+    def _metrics(self, event: dict[str, Any], step: float) -> None:
+        moment = event.get("time")
+        if self._zero is None and is_number(moment):
+            self._zero = moment
+        seconds = max(0.0, moment - self._zero) if is_number(moment) and self._zero is not None else 0.0
         for name, value in event.items():
-            if isinstance(value, int | float) and name != "time":
-                self.figures[name] = value
-        for name, points in self.series.items():
-            if isinstance(event.get(name), int | float):
-                points.append((step, float(event[name])))
+            if not is_number(value) or name == "time":
+                continue
+            self.figures[name] = value
+            if name not in _NO_CURVES and (name in self.series or len(self.series) < _MOST_CURVES):
+                self.series.setdefault(name, Series()).add(step, seconds, float(value))
+        if is_number(event.get("eval_loss")) and (self.best is None or event["eval_loss"] < self.best[1]):
+            self.best = (step, float(event["eval_loss"]))  # older versions tell no "best"
+
+    def _sample(self, event: dict[str, Any], step: int) -> None:
+        prompt = for_terminal(str(event.get("prompt", "")))
+        self.samples.setdefault(prompt, {})[step] = for_terminal(str(event.get("answer", "")))
+        if event.get("reference"):
+            self.references[prompt] = for_terminal(str(event["reference"]))
+        answers = self.samples[prompt]
+        if len(answers) > _SAMPLE_STEPS:
+            best = self.best[0] if self.best else None
+            for left_out in [taken for taken in sorted(answers)[1:-1:2] if taken != best]:
+                del answers[left_out]
 
     def _forget_after(self, step: float) -> None:
         """A resumed run does the steps since its last checkpoint again: what it did then counts."""
-        for points in self.series.values():
-            while points and points[-1][0] > step:
-                points.pop()
+        for series in self.series.values():
+            series.forget_after(step)
         for answers in self.samples.values():
             for later in [taken for taken in answers if taken > step]:
                 del answers[later]
-
-
-def describe(event: dict[str, Any]) -> str | None:
-    """One event as a line of the log; None for what is shown elsewhere."""
-    match event.get("type"):
-        case "message":
-            level = event.get("level", "info")
-            text = ("" if level == "info" else f"{level}: ") + str(event.get("text", ""))
-        case "state":
-            text = str(event.get("state")) + (f": {event['error']}" if event.get("error") else "")
-        case "resumed":
-            text = f"goes on from step {event.get('step')}"
-        case "nan":
-            text = f"error: step {event.get('step')} is not finite: loss {event.get('loss')}"
-        case "checkpoint":
-            text = f"step {event.get('step')}: checkpoint saved"
-        case "metrics":
-            parts = [f"step {event.get('step')}"]
-            for name, form in _FORMS.items():
-                if isinstance(event.get(name), int | float):
-                    parts.append(form.format(event[name]))
-            text = "  ".join(parts)
-        case _:
-            return None
-    clock = time.strftime("%H:%M:%S", time.localtime(event["time"])) if event.get("time") else " " * 8
-    return f"{clock}  {for_terminal(text, one_line=True)}"
-
-
-_FORMS = {
-    "loss": "loss {:.4f}",
-    "eval_loss": "eval loss {:.4f}",
-    "learning_rate": "lr {:.2e}",
-    "grad_norm": "gradient {:.2f}",
-    "tokens_per_second": "{:.0f} tokens/s",
-}
-
-
-def thin(points: list[Point], most: int) -> list[Point]:
-    """At most about `most` points that look the same when drawn: of each stretch its lowest and its highest."""
-    if len(points) <= most:
-        return points
-    stretch = -(-2 * len(points) // most)
-    kept: list[Point] = []
-    for start in range(0, len(points), stretch):
-        part = points[start : start + stretch]
-        low, high = min(part, key=lambda point: point[1]), max(part, key=lambda point: point[1])
-        kept += [low] if low == high else sorted((low, high))
-    return kept
-
-
-class RunReader:
-    """Reads what a run wrote since the last time, by byte offset: its events, and what its process printed."""
-
-    def __init__(self, folder: JobFolder) -> None:
-        self.folder = folder
-        self._events = EventReader(folder.events)
-        self._printed = -1
-        """Offset in job.log; -1 before the first look."""
-
-    def first(self) -> RunHistory:
-        """All there is, for the first time. May take a while on a long run: call it in a thread."""
-        history = RunHistory()
-        self.feed(history, *self.news())
-        return history
-
-    def recipe(self) -> str:
-        """The recipe as the run took it."""
-        try:
-            return for_terminal((self.folder.path / "recipe.yaml").read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError):
-            return "The run writes its recipe here when it starts."
-
-    def news(self) -> tuple[list[dict[str, Any]], list[str]]:
-        """The new events and the newly printed lines."""
-        return self._events.read(), self._new_lines()
-
-    @staticmethod
-    def feed(history: RunHistory, events: list[dict[str, Any]], printed: list[str]) -> None:
-        """Take the news into the history."""
-        history.feed(events)
-        for line in printed:
-            history.add_line(f"          {line}")
-
-    def _new_lines(self) -> list[str]:
-        try:
-            with self.folder.log.open("rb") as file:
-                if self._printed < 0:
-                    self._printed = max(0, file.seek(0, os.SEEK_END) - _PRINTED_AT_FIRST)
-                file.seek(self._printed)
-                data = file.read(_PRINTED_AT_FIRST)
-        except OSError:
-            return []
-        whole = data.rfind(b"\n") + 1
-        self._printed += whole
-        lines = data[:whole].decode("utf-8", errors="replace").splitlines()
-        return [for_terminal(line.rpartition("\r")[2], one_line=True) for line in lines if line.strip()]
+        if self.best and self.best[0] > step:
+            self.best = min(self.series["eval_loss"], key=lambda point: point[1], default=None)
+        self.overfits = [flag for flag in self.overfits if flag.step <= step]
+        self.rate_changes = [change for change in self.rate_changes if change.step <= step]
+        self.stopped_early, self.preflight_check = None, {}

@@ -38,9 +38,14 @@ class ServerWatch:
         self._workspace = workspace
         self._client: AsyncClient | None = None
 
+    @property
+    def worth_a_look(self) -> bool:
+        """Whether there may be one: costs one look at a file."""
+        return (self._workspace.private / "server.json").exists()
+
     async def look(self) -> ServerState | None:
-        """Its state; None when it is not running. Costs one look at a file while there is none."""
-        if not (self._workspace.private / "server.json").exists():
+        """Its state; None when it is not running."""
+        if not self.worth_a_look:
             return None
         if self._client is None:
             self._client = await asyncio.to_thread(_client_of, self._workspace)

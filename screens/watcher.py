@@ -14,6 +14,8 @@ from typing import Any
 from workbench.errors import UserError
 from workbench.jobs import control
 from workbench.jobs.folder import JobFolder, Status
+from workbench.training.tags import FILE as TAGS
+from workbench.training.tags import read as read_tags
 from workbench.workspace import Workspace
 
 _LOOK_AT_ENDED = 2.0  # seconds between two looks at jobs that have ended (somebody may resume them)
@@ -31,6 +33,8 @@ class Job:
     status: Status
     events_size: int
     """Bytes in events.jsonl: when it grew there is something to read."""
+    tags: tuple[str, ...] = ()
+    """Of a run."""
 
     @property
     def id(self) -> str:
@@ -49,6 +53,8 @@ class JobBoard:
     jobs: list[Job] = field(default_factory=list)
     ended: list[Job] = field(default_factory=list)
     """Those that ended between the last look and the one before."""
+    turned: bool = False
+    """Whether the last look found a job that is new, gone, or in another state; else jobs have only gone on."""
     _seen: dict[Path, Job] = field(default_factory=dict)
     _stamps: dict[Path, tuple[int, ...]] = field(default_factory=dict)
     _looked_at_ended: float = 0.0
@@ -74,7 +80,7 @@ class JobBoard:
         if all_of_them:
             self._looked_at_ended = now
         folders = [folder for place in (self.workspace.jobs, self.workspace.runs) for folder in _subfolders(place)]
-        changed = False
+        changed = self.turned = False
         self.ended = []
         for folder in folders:
             before = self._seen.get(folder)
@@ -90,11 +96,12 @@ class JobBoard:
                 continue
             self._seen[folder] = job
             changed = True
+            self.turned |= before is None or job.status.state != before.status.state
             if before is not None and before.live and not job.live:
                 self.ended.append(job)
         for gone in self._seen.keys() - set(folders):
             del self._seen[gone]
-            changed = True
+            changed = self.turned = True
         if changed:
             self.jobs = sorted(self._seen.values(), key=lambda job: job.created_at, reverse=True)
             control.reap()
@@ -111,7 +118,7 @@ def _subfolders(place: Path) -> list[Path]:
 
 def _stamp(folder: Path) -> tuple[int, ...]:
     stamp = []
-    for name in ("status.json", "stop"):
+    for name in ("status.json", "stop", "pause", TAGS):
         try:
             stamp.append(os.stat(folder / name).st_mtime_ns)  # noqa: PTH116 - a few hundred of these a second
         except OSError:
@@ -145,4 +152,5 @@ def _read(folder: Path, before: Job | None, *, events_size: int) -> Job | None:
         spec.get("created_at", 0.0),
         job.status(),
         events_size,
+        read_tags(folder).tags if job.is_run else (),
     )

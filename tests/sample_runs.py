@@ -75,8 +75,8 @@ def curve(step: int, steps: int, start: int = 1) -> list[dict[str, Any]]:
         events.append(
             {
                 "time": START + n * 0.4, "type": "metrics", "step": n, "epoch": n / steps, "loss": round(loss, 4),
-                "learning_rate": rate, "grad_norm": 1.2, "tokens": n * 800, "tokens_per_second": 412.0,
-                "memory_bytes": 1_900_000_000,
+                "learning_rate": rate, "grad_norm": 1.2 + 0.4 * math.sin(n), "tokens": n * 800,
+                "tokens_per_second": 412.0, "memory_bytes": 1_900_000_000, "cpu": 1.9,
             }
         )  # fmt: skip
         if n % 50 == 0:

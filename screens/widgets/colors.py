@@ -18,3 +18,20 @@ def theme_color(theme: Mapping[str, str], name: str) -> str:
         return Color.parse(theme[name]).rich_color.name
     except (KeyError, ColorParseError):
         return "default"
+
+
+def faded_color(theme: Mapping[str, str], name: str, share: float = 0.35) -> str:
+    """A colour of the theme, with so much of it left over the background; themes of the terminal's colours have grey.
+
+    Args:
+        theme: `app.theme_variables`.
+        name: e.g. `primary`.
+        share: 0 to 1.
+    """
+    try:
+        color, background = Color.parse(theme[name]), Color.parse(theme["background"])
+    except (KeyError, ColorParseError):
+        return "bright_black"
+    if color.ansi is not None or background.ansi is not None:
+        return "bright_black"
+    return background.blend(color, share).rich_color.name

@@ -1,114 +1,136 @@
-"""The curves of a run: loss and eval loss above, the learning rate below. Redrawn twice a second at most."""
+"""The curves of a run, a chart at a time: smoothed over raw, by step or time, with other runs laid over."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from itertools import cycle
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.message import Message
 from textual.widgets import Static
-from textual_plot import HiResMode, NumericAxisFormatter, PlotWidget
 
-from screens.run_history import Point, RunHistory, thin
-from screens.widgets.colors import theme_color
-
-_EVERY = 0.5  # seconds between two redraws
-
-
-class _Exponents(NumericAxisFormatter):
-    """Learning rates are read as 2e-04."""
-
-    def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
-        return [f"{tick:.1e}" if tick else "0" for tick in ticks]
-
-
-class _Plot(PlotWidget):
-    """Not focusable: its keys would hide the screen's."""
-
-    can_focus = False
+from screens.run_history import RunHistory
+from screens.widgets import chart_choice
+from screens.widgets.chart import Chart
+from screens.widgets.chart_choice import OTHERS, ChartKind, Look
+from workbench.text import for_terminal
 
 
 class Curves(Vertical):
-    """Give it a history with `show`; it thins the points to what its width can tell apart."""
+    """Give it a history with `show`; how it is looked at stays from run to run."""
+
+    class Relooked(Message):
+        """It is looked at in another way: `Curves.look` says how."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._history: RunHistory | None = None
-        self._drawn = 0.0
-        self._waiting = False
+        self._history = RunHistory()
+        self._others: Mapping[str, RunHistory] = {}
+        self._title = chart_choice.KINDS[0].title
+        self._texts: dict[str, Content] = {}
+        self.look = Look()
+        """How the chart is looked at."""
 
     def compose(self) -> ComposeResult:
         yield Static(Content.from_markup("[$foreground-muted]Nothing measured yet.[/]"), id="nothing")
-        yield Static(classes="curve-title", id="loss-title")
-        yield _Plot(id="loss", allow_pan_and_zoom=False)
-        yield Static(Content.from_markup("[$text-warning]━━[/] learning rate"), classes="curve-title", id="rate-title")
-        yield _Plot(id="learning-rate", allow_pan_and_zoom=False)
+        yield Static(id="kinds", markup=False)
+        yield Static(id="legend", markup=False)
+        yield Static(id="others", markup=False)
+        yield Chart()
 
     def on_mount(self) -> None:
-        rate = self.query_one("#learning-rate", _Plot)
-        rate.set_y_formatter(_Exponents())
-        for plot in self.query(_Plot):
-            plot.margin_top, plot.margin_bottom, plot.margin_left = 0, 1, 9
-        rate.margin_bottom = 0
-        rate.set_xticks([])
         self.app.theme_changed_signal.subscribe(self, lambda _: self._draw())
 
-    def show(self, history: RunHistory) -> None:
-        """Draw now, or when half a second has passed since the last time."""
-        if history is not self._history:
-            self._drawn = 0.0
-        self._history = history
-        wait = self._drawn + _EVERY - time.monotonic()
-        if wait <= 0:
-            self._draw()
-        elif not self._waiting:
-            self._waiting = True
-            self.set_timer(wait, self._draw)
+    @property
+    def kind(self) -> ChartKind:
+        """The chart that is drawn."""
+        kinds = chart_choice.kinds_of(self._history)
+        return next((kind for kind in kinds if kind.title == self._title), kinds[0])
 
-    def on_resize(self) -> None:
+    def show(self, history: RunHistory, others: Mapping[str, RunHistory]) -> None:
+        """Draw these: a run, and by name those laid over it."""
+        if history is not self._history:
+            self.look = replace(self.look, zoom=0, held=None)
+        self._history, self._others = history, others
         self._draw()
 
+    def next_kind(self) -> None:
+        """The next chart; the first after the last."""
+        kinds = chart_choice.kinds_of(self._history)
+        self._title = kinds[(kinds.index(self.kind) + 1) % len(kinds)].title
+        self._draw()
+
+    def turn_log(self) -> None:
+        """From a linear y axis to a logarithmic one, and back."""
+        self._look_at(replace(self.look, log=not self.look.log))
+
+    def turn_time(self) -> None:
+        """From steps to time, and back."""
+        self._look_at(self.look.turned())
+
+    def smooth(self) -> None:
+        """Smooth more; after the most, not at all."""
+        self._look_at(self.look.smoother())
+
+    def zoom(self, by: int) -> None:
+        """Closer (1) or further (-1); 0 shows all."""
+        self._look_at(self.look.zoomed(by, self._history, self.kind) if by else replace(self.look, zoom=0, held=None))
+
+    def pan(self, by: float) -> None:
+        """The window on by so many of its widths."""
+        self._look_at(self.look.moved(by, self._history, self.kind))
+
+    def on_resize(self) -> None:
+        self._say("kinds", _titles(chart_choice.kinds_of(self._history), self.kind, self.size.width))
+
+    def _look_at(self, look: Look) -> None:
+        self.look = look
+        self._draw()
+        self.post_message(self.Relooked())
+
     def _draw(self) -> None:
-        self._waiting = False
-        self._drawn = time.monotonic()
-        if self._history is None:
-            return
-        theme, series = self.app.theme_variables, self._history.series
-        loss, evaluation = (
-            (series["loss"], theme_color(theme, "primary")),
-            (series["eval_loss"], theme_color(theme, "accent")),
-        )
-        self._plot("loss", [loss, evaluation])
-        self._plot("learning-rate", [(series["learning_rate"], theme_color(theme, "warning"))])
-        self.set_class(not any(series.values()), "-empty")
-        self.query_one("#loss-title", Static).update(
-            Content.from_markup(
-                "[$text-primary]━━[/] loss $loss   [$text-accent]━━[/] eval loss $eval",
-                loss=_last(series["loss"]),
-                eval=_last(series["eval_loss"]),
-            )
-        )
+        history, kind, others, look = self._history, self.kind, self._others, self.look
+        self.set_class(not any(history.series.values()), "-empty")
+        self._say("kinds", _titles(chart_choice.kinds_of(history), kind, self.size.width))
+        self._say("legend", _legend(kind, history))
+        self._say("others", _names(others))
+        self.query_one("#others").display = bool(others)
+        self.query_one(Chart).show(partial(chart_choice.plot, kind, history, others, look))
 
-    def _plot(self, id: str, curves: list[tuple[list[Point], str]]) -> None:
-        plot = self.query_one(f"#{id}", _Plot)
-        plot.clear()
-        most = max(40, 2 * self.size.width)
-        steps = [point[0] for points, _ in curves for point in points]
-        if not steps:
-            return
-        plot.set_xlimits(min(0, min(steps)), max(max(steps), 1))
-        for points, color in curves:
-            if not points:
-                continue
-            drawn = thin(points, most)
-            x, y = [point[0] for point in drawn], [point[1] for point in drawn]
-            if len(drawn) == 1:
-                plot.scatter(x, y, marker="●", marker_style=color)
-            else:
-                plot.plot(x, y, line_style=color, hires_mode=HiResMode.BRAILLE)
+    def _say(self, id: str, text: Content) -> None:
+        if not text.is_same(self._texts.get(id, Content())):
+            self._texts[id] = text
+            self.query_one(f"#{id}", Static).update(text, layout=False)
 
 
-def _last(points: list[Point]) -> str:
-    return f"{points[-1][1]:.3f}" if points else "-"
+def _titles(kinds: list[ChartKind], current: ChartKind, room: int) -> Content:
+    """The charts there are; the first ones are left out where the current one would not fit."""
+    at = kinds.index(current)
+    first = 0
+    while first < at and sum(len(kind.title) + 2 for kind in kinds[first : at + 1]) > room:
+        first += 1
+    parts = [
+        Content.from_markup("[b $text-accent]$t[/]" if kind is current else "[$foreground-muted]$t[/]", t=kind.title)
+        for kind in kinds[first:]
+    ]
+    return Content("  ").join(parts)
+
+
+def _legend(kind: ChartKind, history: RunHistory) -> Content:
+    parts = [
+        Content.from_markup(f"[${color}]━━[/] $label [b]$value[/]", label=label, value=value)
+        for color, label, value in chart_choice.legend(kind, history)
+    ]
+    return Content("   ").join(parts)
+
+
+def _names(others: Mapping[str, RunHistory]) -> Content:
+    parts = [
+        Content.from_markup(f"[${color}]━━[/] $name", name=for_terminal(name, one_line=True))
+        for name, color in zip(others, cycle(OTHERS), strict=False)
+    ]
+    return Content("   ").join(parts)

@@ -8,6 +8,8 @@ from typing import Any
 from rich.text import Text
 from textual.content import Content
 
+from screens.event_lines import expectations, is_number
+from screens.run_history import RunHistory
 from screens.watcher import Job
 from screens.widgets.colors import theme_color
 from screens.widgets.status_line import progress_bar
@@ -18,6 +20,7 @@ from workbench.text import for_terminal
 _MARKS = {
     "queued": ("◌", "warning"),
     "running": ("●", "primary"),
+    "paused": ("‖", "warning"),
     "stopping": ("●", "warning"),
     "done": ("✓", "success"),
     "stopped": ("■", "warning"),
@@ -25,7 +28,17 @@ _MARKS = {
     "lost": ("✗", "error"),
 }
 
-_UNITS = ("tokens/s", "GB")
+_UNITS = ("tokens/s", "GB", "cores", "GPU")
+_FIGURES = (
+    ("loss", "loss", ".3f"),
+    ("eval_loss", "eval", ".3f"),
+    ("best", "", ".3f"),
+    ("tokens_per_second", "tokens/s", ",.0f"),
+    ("memory_bytes", "GB", "bytes"),
+    ("cpu", "cores", ".1f"),
+    ("gpu", "GPU", ".0%"),
+)
+_OF_NOW = ("cpu", "gpu")
 
 
 def state_mark(state: str, theme: Mapping[str, str]) -> Text:
@@ -46,42 +59,78 @@ def figure(status: Status, name: str) -> str:
     return f"{value:.3f}" if isinstance(value, int | float) else ""
 
 
-def describe_run(run: Job, figures: Mapping[str, Any]) -> Content:
-    """Two lines: how far the run is, and its figures; or how it ended."""
+def describe_run(run: Job, history: RunHistory, width: int) -> Content:
+    """How far the run is or how it ended, what there is to know of it, its figures.
+
+    Args:
+        run: as it is now.
+        history: what it told.
+        width: cells of a line; figures that do not fit go to the next one.
+    """
+    lines = [_how_far(run)]
+    if run.status.error:
+        text = for_terminal(run.status.error, one_line=True)
+        lines.append(Content.from_markup("[$text-error]$text[/]", text=text))
+    elif run.status.state == "queued" and run.status.progress.message:
+        text = for_terminal(run.status.progress.message, one_line=True)
+        lines.append(Content.from_markup("[$foreground-muted]$text[/]", text=text))
+    if line := run_news(run, history):
+        lines.append(line)
+    figures = _figures({**run.status.figures, **history.figures}, history, live=run.live)
+    return Content("\n").join([*lines, *_lines(figures, width)])
+
+
+def _how_far(run: Job) -> Content:
     status = run.status
     progress = status.progress
-    first = [state_content(status.state)]
+    parts = [state_content(status.state)]
     if progress.fraction is not None:
-        first.append(progress_bar(progress.fraction, 8))
-        first.append(Content(f"{progress.done:g}/{progress.total:g} {progress.unit}".rstrip()))
+        parts.append(progress_bar(progress.fraction, 8))
+        parts.append(Content(f"{progress.done:,g}/{progress.total:,g} {progress.unit}".rstrip()))
     if status.state == "running" and progress.seconds_left is not None:
-        first.append(Content(f"{duration(progress.seconds_left)} left"))
+        parts.append(Content(f"{duration(progress.seconds_left)} left"))
     elif status.started_at and status.finished_at:
-        first.append(Content(f"took {duration(status.finished_at - status.started_at)}"))
-    lines = [Content("  ").join(first)]
-    if status.error:
-        lines.append(Content.from_markup("[$text-error]$error[/]", error=for_terminal(status.error, one_line=True)))
-    elif status.state == "queued" and progress.message:
-        lines.append(
-            Content.from_markup("[$foreground-muted]$text[/]", text=for_terminal(progress.message, one_line=True))
-        )
-    else:
-        lines.append(_figures({**status.figures, **figures}))
-    return Content("\n").join(lines)
-
-
-def _figures(figures: Mapping[str, Any]) -> Content:
-    parts = []
-    for name, label, form in (
-        ("loss", "loss", ".3f"),
-        ("eval_loss", "eval", ".3f"),
-        ("learning_rate", "lr", ".1e"),
-        ("tokens_per_second", "tokens/s", ",.0f"),
-        ("memory_bytes", "GB", "bytes"),
-    ):
-        value = figures.get(name)
-        if isinstance(value, int | float):
-            text = f"{value / 1e9:.1f}" if form == "bytes" else f"{value:{form}}"
-            form = "$text [$foreground-muted]$label[/]" if label in _UNITS else "[$foreground-muted]$label[/] $text"
-            parts.append(Content.from_markup(form, label=label, text=text))
+        parts.append(Content(f"took {duration(status.finished_at - status.started_at)}"))
     return Content("  ").join(parts)
+
+
+def run_news(run: Job, history: RunHistory) -> Content | None:
+    """A line where there is one: that it stopped early, that it overfits, what of the pre-flight came true."""
+    if stop := history.stopped_early:
+        text = f"■ stopped early at {stop.step:,g}: no better than at {stop.best_step:,g}, which is kept"
+        return Content.from_markup("[$text-warning]$text[/]", text=text)
+    if flag := history.overfitting:
+        text = f"▲ overfitting since step {flag.step:,g}, the best is {flag.best_step:,g}"
+        return Content.from_markup("[$text-warning]$text[/]", text=text)
+    checked = expectations(history.preflight_check)
+    if checked and not run.live:
+        text = ", ".join(f"{actual} (expected {expected})" for _, expected, actual in checked)
+        return Content.from_markup("[$foreground-muted]took[/] $text", text=text)
+    return None
+
+
+def _figures(figures: Mapping[str, Any], history: RunHistory, *, live: bool) -> list[Content]:
+    """Losses first; speed, memory and load while they say something about now."""
+    parts = []
+    for name, label, form in _FIGURES:
+        value = figures.get(name)
+        if name == "best" and history.best is not None and len(history.series["eval_loss"]) > 1:
+            form = "[$foreground-muted]best[/] $text [$foreground-muted]at[/] $step"
+            step, best = history.best
+            parts.append(Content.from_markup(form, text=f"{best:.3f}", step=f"{step:,g}"))
+        if not is_number(value) or (name in _OF_NOW and not live):
+            continue
+        text = f"{value / 1e9:.1f}" if form == "bytes" else f"{value:{form}}"
+        form = "$text [$foreground-muted]$label[/]" if label in _UNITS else "[$foreground-muted]$label[/] $text"
+        parts.append(Content.from_markup(form, label=label, text=text))
+    return parts
+
+
+def _lines(parts: list[Content], width: int) -> list[Content]:
+    lines: list[Content] = []
+    for part in parts:
+        if lines and lines[-1].cell_length + 2 + part.cell_length <= width:
+            lines[-1] = lines[-1] + Content("  ") + part
+        else:
+            lines.append(part)
+    return lines

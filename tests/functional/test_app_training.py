@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sample_runs import append_events, curve, write_run
-from textual.widgets import Input, Log, Static
+from sample_runs import write_run
+from textual.widgets import Input, Static
 
 from screens.app import WorkbenchApp
 from screens.modals.confirm import Confirm
 from screens.modals.new_run import NewRun
-from screens.widgets.curves import Curves
 from screens.widgets.lists import Table
-from screens.widgets.samples import Samples
 from workbench.jobs.folder import JobFolder
 from workbench.jobs.queue import heavy_turn
 from workbench.pairs.pair import NewPair
@@ -60,7 +58,7 @@ async def test_runs_are_listed_and_the_one_under_the_cursor_is_shown(workspace: 
     async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
         await pilot.press("3")
         await settle(pilot)
-        assert [row[1:] for row in rows(pilot)] == [
+        assert [row[1:5] for row in rows(pilot)] == [
             ["tone", "120/200", "0.944", "1.139"],
             ["first", "200/200", "0.894", "0.994"],
             ["broken", "30/200", "2.014", ""],
@@ -73,37 +71,6 @@ async def test_runs_are_listed_and_the_one_under_the_cursor_is_shown(workspace: 
         await pilot.press("g", "j")
         await settle(pilot)
         assert "took 1 min 30 s" in figures(pilot)
-
-
-async def test_a_live_run_grows_in_every_view(workspace: Workspace, settle: Settle) -> None:
-    run = write_run(workspace, "tone", "running", step=60)
-    async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
-        await pilot.press("3")
-        await settle(pilot)
-        screen = pilot.app.screen
-        lines = screen.query_one(Log).line_count
-        append_events(run, curve(110, 200, start=61))
-        pilot.app.look_at_jobs()
-        await settle(pilot)
-        history = screen.query_one(Curves)._history
-        assert history.series["loss"][-1][0] == 110
-        assert screen.query_one(Log).line_count > lines
-        await pilot.press("v")
-        await settle(pilot)
-        samples = screen.query_one(Samples)
-        assert samples.query_one(Table).has_focus
-        assert [str(column.label) for column in samples.query_one(Table).ordered_columns] == [
-            "prompt", "step 50", "step 100",
-        ]  # fmt: skip
-        reading = samples.query_one(Static)
-        assert "Ahoy! Look in the handbook" in str(reading.render())
-        await pilot.press("h", "j")
-        await settle(pilot)
-        assert "May I bring my dog" in str(reading.render())
-        assert "I think at nine." in str(reading.render())
-        await pilot.press("v", "v")
-        await settle(pilot)
-        assert "learning_rate: 0.0002" in str(screen.query_one("#recipe-text", Static).render())
 
 
 async def test_search_narrows_the_list_and_escape_widens_it(workspace: Workspace, settle: Settle) -> None:
@@ -126,7 +93,7 @@ async def test_the_form_marks_faults_and_nothing_starts(workspace: Workspace, se
         form = pilot.app.screen
         assert isinstance(form, NewRun)
         assert form.query_one("#run-name", Input).value == "tone"
-        fields = {row.field.key: row for row in form.query("_Row")}  # type: ignore[attr-defined]
+        fields = {row.field.key: row for row in form.query("RecipeRow")}  # type: ignore[attr-defined]
         while not fields["learning_rate"].query_one(Input).has_focus:
             assert form.focused is not fields["lora.r"].query_one(Input), "gone past it"
             await pilot.press("down")
@@ -152,7 +119,7 @@ async def test_a_changed_recipe_is_saved_with_its_comments(workspace: Workspace,
     async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
         await pilot.press("3", "n")
         await settle(pilot)
-        for row in pilot.app.screen.query("_Row"):
+        for row in pilot.app.screen.query("RecipeRow"):
             if row.field.key == "lora.r":  # type: ignore[attr-defined]
                 row.query_one(Input).value = "8"
         await pilot.press("ctrl+w")

@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.widgets import Static
 
+from screens.app import WorkbenchApp
+from screens.modals.new_run import NewRun
+from screens.modals.preflight import PreFlight
 from workbench.models.load import load_tokenizer
 from workbench.pairs.importing import import_file
 from workbench.pairs.store import PairStore
@@ -188,6 +192,28 @@ def test_an_empty_split_is_refused_or_told(tuned: Workspace, command: Command) -
     done = command("train", "quick", "--name", "few", "--follow", "--set", "test_size=0.00001", "--set", "max_steps=1")
     assert done.code == 0, done.err
     assert "nothing will be evaluated" in done.out
+
+
+async def test_the_form_shows_the_pre_flight_of_what_it_holds(tuned: Workspace, settle: Callable[..., Any]) -> None:
+    async with WorkbenchApp(tuned).run_test(size=(120, 40)) as pilot:
+        await pilot.app.push_screen(NewRun(tuned, tuned.configs / "quick.yaml", {}, changes={"max_steps": 5}))
+        await settle(pilot)
+        await pilot.press("ctrl+f")
+        assert isinstance(pilot.app.screen, PreFlight)
+
+        def shown() -> str:
+            return str(pilot.app.screen.query_one("#preflight-figures", Static).render())
+
+        for _ in range(1200):  # another process does it
+            pilot.app.look_at_jobs()
+            await pilot.pause(0.1)
+            if "duration" in shown():
+                break
+        assert "5 in " in shown(), shown()
+        assert "at its peak" in shown()
+        await pilot.press("escape")
+        assert isinstance(pilot.app.screen, NewRun)
+        assert not list(tuned.runs.iterdir())
 
 
 def test_a_model_that_cannot_fit_is_refused_before_it_is_loaded(

@@ -16,18 +16,19 @@ class EventReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._offset = 0
+        self.offset = 0
+        """Bytes that were read."""
 
     def read(self) -> list[dict[str, Any]]:
         """The new events, in order. Lines torn by a crash are passed over."""
         try:
             with self.path.open("rb") as file:
-                file.seek(self._offset)
+                file.seek(self.offset)
                 data = file.read()
         except FileNotFoundError:
             return []
         whole = data.rfind(b"\n") + 1
-        self._offset += whole
+        self.offset += whole
         events = []
         for line in data[:whole].splitlines():
             try:

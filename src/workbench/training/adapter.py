@@ -8,13 +8,57 @@ from pathlib import Path
 from typing import Any
 
 from workbench import files
+from workbench.errors import UserError
 from workbench.models.adapter import FOLDER, MANIFEST
 from workbench.models.local import fingerprint
 
+INITIAL = "initial"
+"""The folder of a run with the adapter as it began, where beginning changed the base's weights."""
+
+
+def changes_base(init_lora_weights: bool | str) -> bool:
+    """Whether this way to begin takes its part out of the base's weights (pissa, olora)."""
+    return isinstance(init_lora_weights, str) and init_lora_weights.startswith(("pissa", "olora"))
+
+
+def keep_beginning(run: Path, trained: Any) -> None:
+    """Keep the adapter as it begins, so that what is learned can be saved as a plain LoRA of the unchanged base.
+
+    PEFT would compute the singular vectors anew wherever the adapter is loaded; by random numbers for pissa_niter.
+
+    Raises:
+        UserError: the run was begun before, from other vectors.
+    """
+    from safetensors.torch import load_file
+
+    config = trained.peft_config["default"]
+    initial = run / INITIAL
+    way, config.init_lora_weights = config.init_lora_weights, True
+    try:
+        aside = Path(tempfile.mkdtemp(prefix=".initial-", dir=run))
+        trained.save_pretrained(str(aside), save_embedding_layers=False)
+    finally:
+        config.init_lora_weights = way
+    if not initial.is_dir():
+        for path in aside.iterdir():
+            files.fsync_file(path)
+        aside.chmod(0o755)
+        aside.replace(initial)
+        files.fsync_folder(run)
+        return
+    before, now = (load_file(folder / "adapter_model.safetensors") for folder in (initial, aside))
+    shutil.rmtree(aside, ignore_errors=True)
+    if any(not now[name].equal(tensor) for name, tensor in before.items()):
+        raise UserError(
+            f"{way} begins from other vectors here than where the run began",
+            where=str(initial),
+            do="Resume it on the machine that it was started on, or start it again.",
+        )
+
 
 def write(
-    run: Path, trained: Any, *, base: str, base_folder: Path, model: str, system_prompt: str | None, card: str
-) -> Path:
+    run: Path, trained: Any, *, base: str, base_folder: Path, model: str, system_prompt: str | None, card: str,
+) -> Path:  # fmt: skip
     """Save the adapter to `run/adapter`, durably, replacing an earlier one as a whole.
 
     Args:
@@ -29,7 +73,9 @@ def write(
     target = run / FOLDER
     aside = Path(tempfile.mkdtemp(prefix=".adapter-", dir=run))
     trained.peft_config["default"].base_model_name_or_path = base  # PEFT put this machine's folder there
-    trained.save_pretrained(str(aside), save_embedding_layers=False)
+    initial = run / INITIAL
+    conversion = {"path_initial_model_for_weight_conversion": str(initial)} if initial.is_dir() else {}
+    trained.save_pretrained(str(aside), save_embedding_layers=False, **conversion)
     files.write_text(aside / "README.md", card)
     names = sorted(path.name for path in aside.iterdir())
     for name in names:

@@ -71,7 +71,8 @@ def _checked_arguments(workspace: Workspace, recipe: Path, changes: dict[str, An
         )
     return {
         "recipe": checked.model_dump(mode="json"),
-        "recipe_name": recipe.stem,
+        # A run's own recipe, taken for another one, is known by the run.
+        "recipe_name": recipe.parent.name if recipe.parent.parent == workspace.runs else recipe.stem,
         "base": base,
         "system": checked.system_prompt if checked.system_prompt is not None else settings.system_prompt,
     }
@@ -119,10 +120,19 @@ def change_learning_rate(job: JobFolder, learning_rate: float) -> None:
     Raises:
         UserError: it is not training, or the rate is not above 0 and at most 1.
     """
-    if not (math.isfinite(learning_rate) and 0 < learning_rate <= 1):
-        raise UserError(f"{learning_rate:g} is no learning rate", do="Give a number above 0 and at most 1, e.g. 1e-4.")
+    check_learning_rate(learning_rate)
     _must_be(job, "running", "paused")
     files.write_json(job.path / LEARNING_RATE, learning_rate)
+
+
+def check_learning_rate(learning_rate: float) -> None:
+    """Refuse what is no learning rate.
+
+    Raises:
+        UserError: it is not above 0 and at most 1.
+    """
+    if not (math.isfinite(learning_rate) and 0 < learning_rate <= 1):
+        raise UserError(f"{learning_rate:g} is no learning rate", do="Give a number above 0 and at most 1, e.g. 1e-4.")
 
 
 def _must_be(job: JobFolder, *states: str) -> None:

@@ -85,6 +85,8 @@ def _train(context: Context, *, dry: bool) -> dict[str, Any]:
     trainer = make_trainer(
         context, recipe, plan, base, tokenizer, training.examples, evaluation.examples, sampler, resume
     )
+    if adapter.changes_base(recipe.lora.init_lora_weights):
+        adapter.keep_beginning(context.folder, trainer.accelerator.unwrap_model(trainer.model))
     measured = probe.Probe(trainer, context, recipe, training, evaluation, dry=dry)
     trainer.add_callback(measured)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)

@@ -137,6 +137,12 @@ class Recipe(Section):
             faults["load_in_4bit"] = "cannot train modules_to_save, which stay in 4 bits"
         if self.load_in_4bit and self.lora.init_lora_weights not in (True, "gaussian"):
             faults["load_in_4bit"] = "cannot start from lora.init_lora_weights, which reads the base's weights"
+        taken_out = str(self.lora.init_lora_weights).startswith(("pissa", "olora"))
+        if taken_out and self.method in ("dpo", "kto", *ONLINE_METHODS):
+            faults["lora"] = (
+                f"init_lora_weights {self.lora.init_lora_weights} changes the base, and method {self.method} holds the "
+                "model to the base; leave it out"
+            )
         if self.launch.strategy == "fsdp" and self.launch.num_processes == 1:
             faults["launch"] = "strategy fsdp shards over several processes; set num_processes"
         if faults:
