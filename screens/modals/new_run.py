@@ -153,7 +153,8 @@ class NewRun(ModalScreen[str | None]):
         self.query_one(".form-keys", Static).update(
             hints(
                 ("ctrl+s", "start", "start"), ("ctrl+a", "every", "fewer" if self._form.every else "more"),
-                ("ctrl+f", "preflight", "pre-flight"), ("ctrl+y", "copy", "copy"), ("ctrl+w", "save", "save"), ("escape", "leave", "cancel"),
+                ("ctrl+f", "preflight", "what it takes"), ("ctrl+y", "copy", "copy"), ("ctrl+w", "save", "save"),
+                ("escape", "leave", "cancel"),
             )
         )  # fmt: skip
 

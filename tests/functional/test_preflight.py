@@ -195,24 +195,25 @@ def test_an_empty_split_is_refused_or_told(tuned: Workspace, command: Command) -
 
 
 async def test_the_form_shows_the_pre_flight_of_what_it_holds(tuned: Workspace, settle: Callable[..., Any]) -> None:
-    async with WorkbenchApp(tuned).run_test(size=(120, 40)) as pilot:
-        await pilot.app.push_screen(NewRun(tuned, tuned.configs / "quick.yaml", {}, changes={"max_steps": 5}))
+    app = WorkbenchApp(tuned)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.push_screen(NewRun(tuned, tuned.configs / "quick.yaml", {}, changes={"max_steps": 5}))
         await settle(pilot)
         await pilot.press("ctrl+f")
-        assert isinstance(pilot.app.screen, PreFlight)
+        assert isinstance(app.screen, PreFlight)
 
         def shown() -> str:
-            return str(pilot.app.screen.query_one("#preflight-figures", Static).render())
+            return str(app.screen.query_one("#preflight-figures", Static).render())
 
         for _ in range(1200):  # another process does it
-            pilot.app.look_at_jobs()
+            app.look_at_jobs()
             await pilot.pause(0.1)
             if "duration" in shown():
                 break
         assert "5 in " in shown(), shown()
         assert "at its peak" in shown()
         await pilot.press("escape")
-        assert isinstance(pilot.app.screen, NewRun)
+        assert isinstance(app.screen, NewRun)
         assert not list(tuned.runs.iterdir())
 
 
