@@ -43,6 +43,7 @@ class NewRun(ModalScreen[str | None]):
         Binding("ctrl+a", "every", "All fields", priority=True),
         Binding("ctrl+y", "copy", "Copy the command", priority=True),
         Binding("ctrl+w", "save", "Save recipe", priority=True),
+        Binding("ctrl+f", "preflight", "Pre-flight", priority=True),
         Binding("down,enter", "app.focus_next", "Next field", show=False, priority=True),
         Binding("up", "app.focus_previous", "Field before", show=False, priority=True),
         Binding("escape", "leave", "Cancel"),
@@ -152,7 +153,8 @@ class NewRun(ModalScreen[str | None]):
         self.query_one(".form-keys", Static).update(
             hints(
                 ("ctrl+s", "start", "start"), ("ctrl+a", "every", "fewer" if self._form.every else "more"),
-                ("ctrl+y", "copy", "copy"), ("ctrl+w", "save", "save"), ("escape", "leave", "cancel"),
+                ("ctrl+f", "preflight", "what it takes"), ("ctrl+y", "copy", "copy"), ("ctrl+w", "save", "save"),
+                ("escape", "leave", "cancel"),
             )
         )  # fmt: skip
 
@@ -181,6 +183,13 @@ class NewRun(ModalScreen[str | None]):
             self._show_fault(str(error))
             return
         self.dismiss(job.id)
+
+    def action_preflight(self) -> None:
+        """What the run would take; it is not started."""
+        if self._check():
+            from screens.modals.preflight import PreFlight
+
+            self.app.push_screen(PreFlight(self._workspace, self._recipe, self._form.changes))
 
     def action_save(self) -> None:
         """Write the fields as a recipe of the workspace; the comments of the one it came from stay."""

@@ -23,6 +23,7 @@ from workbench.output import AsJson, InWorkspace
 from workbench.pairs import commands as pairs
 from workbench.training import commands as training
 from workbench.training.export.commands import export
+from workbench.training.preflight_commands import preflight
 from workbench.workspace import find
 from workbench.workspace import init as init_workspace
 
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.add_typer(models.app, name="models")
 app.add_typer(pairs.app, name="pairs")
 app.command("train")(training.train)
+app.command("preflight")(preflight)
 training.app.command("export")(export)
 app.add_typer(training.app, name="runs")
 library.add_search(chat.search)

@@ -55,6 +55,11 @@ class Context:
         return self._status.attempt
 
     @property
+    def seconds(self) -> float:
+        """How long this attempt has been running, not counting the time in the queue."""
+        return 0.0 if self._running_since is None else time.monotonic() - self._running_since
+
+    @property
     def first(self) -> bool:
         """Whether this process writes to the job's folder; of several that do one job, one does."""
         return True

@@ -20,6 +20,7 @@ class Kind:
 
 KINDS = {
     "train": Kind("workbench.training.job:run", heavy=True),
+    "preflight": Kind("workbench.training.job:preflight", heavy=True),
     "export": Kind("workbench.training.export.job:run", heavy=True),
     "index": Kind("workbench.library.job:run", heavy=True),
     "import": Kind("workbench.pairs.job:run", heavy=False),

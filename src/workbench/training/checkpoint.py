@@ -193,6 +193,11 @@ def load_random_state(folder: Path, rank: int) -> None:
     state = {name.partition(":")[2]: tensor for name, tensor in saved.items() if name.startswith(f"{rank}:")}
     if not state:
         return  # the run goes on with more processes than it was saved by
+    set_random_state(state)
+
+
+def set_random_state(state: Tensors) -> None:
+    """Bring this process's generators back to what `random_state` told."""
     torch.set_rng_state(state["torch"])
     random.setstate((3, tuple(state["python"].tolist()), None))
     np.random.set_state(("MT19937", state["numpy"].numpy().astype(np.uint32), int(state["numpy-at"]), 0, 0.0))

@@ -32,6 +32,9 @@ def train(
         bool, typer.Option("--plan", help="With --grid: tell the runs and their steps, start none.")
     ] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show its progress until it ends.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what the run will take, and start none (as `workbench preflight`).")
+    ] = False,
     json: AsJson = False,
     workspace: InWorkspace = None,
 ) -> None:
@@ -40,16 +43,22 @@ def train(
     from workbench.training import runs
     from workbench.training.control import start_run
 
+    if dry_run:
+        if grid:
+            raise UserError("--dry-run is for one run", do="Give --plan instead, which tells of all runs of a grid.")
+        from workbench.training.preflight_commands import show_preflight
+
+        return show_preflight(recipe, changes_of(set_ or []), json=json, workspace=workspace)
     place = find(workspace)
     if grid:
         if follow:
             raise UserError("--follow shows one run, a grid has several", do="Leave --follow out.")
-        changes = _changes(set_ or [])
+        changes = changes_of(set_ or [])
         history_commands.train_grid(place, place.recipe(recipe), name, grid, changes, only_plan=plan, json=json)
         return
     if plan:
         raise UserError("--plan is for a grid", do="Give --grid too.")
-    job = start_run(place, place.recipe(recipe), name, _changes(set_ or []))
+    job = start_run(place, place.recipe(recipe), name, changes_of(set_ or []))
     if follow:
         follow_to_the_end(job, json=json)
     summary = runs.summary(job).as_dict()
@@ -91,18 +100,26 @@ def list_(
 @app.command()
 def show(run: Name, json: AsJson = False, workspace: InWorkspace = None) -> None:
     """A run's figures, its evaluations and its latest samples."""
-    from workbench.training import runs
+    from workbench.training import preflight, runs
 
     job = runs.find(find(workspace), run)
     summary, events = runs.summary(job).as_dict(), runs.events(job)
     evaluations = [event for event in events if event["type"] == "metrics" and "eval_loss" in event]
     samples = [event for event in events if event["type"] == "sample"]
     latest = [sample for sample in samples if sample["step"] == samples[-1]["step"]]
+    expected = next((event for event in reversed(events) if event["type"] == "preflight"), None)
+    check = next((event for event in reversed(events) if event["type"] == "preflight_check"), None)
     if json:
-        output.print_json({**summary, "evaluations": evaluations, "samples": latest})
+        before = {"preflight": expected, "preflight_check": check}
+        output.print_json({**summary, **before, "evaluations": evaluations, "samples": latest})
         return
     for key, value in summary.items():
         output.say(f"{key.replace('_', ' '):>18}  {'-' if value is None else value}")
+    for key, text in [
+        *(preflight.lines(expected) if expected else ()),
+        *(preflight.check_lines(check) if check else ()),
+    ]:
+        output.say(f"{key:>18}  {text}")
     for event in evaluations:
         loss = "not a number" if event["eval_loss"] is None else f"{event['eval_loss']:.4f}"
         output.say(f"{'eval loss':>18}  {loss} at step {event['step']}")
@@ -139,7 +156,12 @@ def resume(
     output.print_json(runs.summary(job).as_dict()) if json else output.say(f"{run} is {job.status().state}.")
 
 
-def _changes(pairs: list[str]) -> dict[str, Any]:
+def changes_of(pairs: list[str]) -> dict[str, Any]:
+    """`KEY=VALUE` texts as changes to a recipe.
+
+    Raises:
+        UserError: one has no key or no equals sign.
+    """
     from workbench.yaml_file import parse_value
 
     changes = {}

@@ -33,9 +33,24 @@ def start_run(workspace: Workspace, recipe: Path, name: str, changes: dict[str, 
         UserError: the name is taken, the base model is not here, the dataset has no accepted pairs, or the index of
             `context:` is absent.
     """
+    folder = workspace.run(name)
+    arguments = _checked_arguments(workspace, recipe, changes)
+    return control.start(workspace, "train", arguments, title=f"train {name}", folder=folder)
+
+
+def start_preflight(workspace: Workspace, recipe: Path, changes: dict[str, Any] | None = None) -> JobFolder:
+    """Start the pre-flight of a run that is not started; the result of the job are its figures.
+
+    Raises:
+        Faults, UserError: as `start_run`.
+    """
+    arguments = _checked_arguments(workspace, recipe, changes)
+    return control.start(workspace, "preflight", arguments, title=f"pre-flight of {recipe.stem}")
+
+
+def _checked_arguments(workspace: Workspace, recipe: Path, changes: dict[str, Any] | None) -> dict[str, Any]:
     from workbench.pairs.store import PairStore
 
-    folder = workspace.run(name)
     checked = recipes.load(recipe, changes)
     settings = workspace.settings()
     base = workspace.model(checked.model_name_or_path or settings.base_model)
@@ -54,14 +69,13 @@ def start_run(workspace: Workspace, recipe: Path, name: str, changes: dict[str, 
             where=f"{recipe}: context.index",
             do=f"Build it with `workbench index build {checked.context.index} FOLDER`.",
         )
-    arguments = {
+    return {
         "recipe": checked.model_dump(mode="json"),
         # A run's own recipe, taken for another one, is known by the run.
         "recipe_name": recipe.parent.name if recipe.parent.parent == workspace.runs else recipe.stem,
         "base": base,
         "system": checked.system_prompt if checked.system_prompt is not None else settings.system_prompt,
     }
-    return control.start(workspace, "train", arguments, title=f"train {name}", folder=folder)
 
 
 SAVE = "save"

@@ -12,10 +12,12 @@ from workbench.models.adapter import FOLDER
 from workbench.models.load import be_offline, load_tokenizer
 from workbench.models.local import ensure
 from workbench.training import adapter
-from workbench.training.data import Example, FrozenPair, encode
+from workbench.training import preflight as counting
+from workbench.training.data import FROZEN, FrozenPair
 from workbench.training.launch import launch
-from workbench.training.prepare import Prepared, facts, prepare
+from workbench.training.prepare import PREPARED, Prepared, facts, prepare
 from workbench.training.recipe import Recipe
+from workbench.training.recipe_sections import LaunchSettings
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -36,12 +38,38 @@ def train(context: Context) -> dict[str, Any]:
         UserError: there is nothing to train on, or training diverged.
         StopRequested: the user asked to stop; checkpoint and adapter are saved.
     """
-    recipe = Recipe.model_validate(context.arguments["recipe"])
+    return _train(context, Recipe.model_validate(context.arguments["recipe"]), dry=False)
+
+
+def preflight(context: Context) -> dict[str, Any]:
+    """Go as far as a run goes before its first step; the result is what its event `preflight` would tell.
+
+    What several processes would take is not measured: the figures are for one.
+
+    Raises:
+        UserError: the run would be refused.
+        StopRequested: the user asked to stop.
+    """
+    from workbench.training.preflight import Measured
+
+    try:
+        recipe = Recipe.model_validate(context.arguments["recipe"])
+        _train(context, recipe.model_copy(update={"launch": LaunchSettings()}), dry=True)
+    except Measured as measured:
+        return measured.figures
+    finally:
+        for name in (FROZEN, PREPARED):
+            (context.folder / name).unlink(missing_ok=True)
+    raise AssertionError("a dry run ends before its first step")
+
+
+def _train(context: Context, recipe: Recipe, *, dry: bool) -> dict[str, Any]:
     base_name, system = context.arguments["base"], context.arguments["system"]
     if context.first:
         files.write_text(context.folder / "recipe.yaml", _as_yaml(recipe))
     base_folder = context.in_turn(lambda: ensure(base_name))
     prepared = context.in_turn(lambda: prepare(context, recipe))
+    counting.refuse_leaks(prepared.training, prepared.evaluation)
     context.check_stop()
 
     context.progress(0, message="Loading the model")
@@ -50,7 +78,7 @@ def train(context: Context) -> dict[str, Any]:
 
     if recipe.num_threads:
         torch.set_num_threads(recipe.num_threads)
-    from workbench.training import checkpoint, model, together
+    from workbench.training import checkpoint, model, probe, together
     from workbench.training.methods import make_trainer
     from workbench.training.sampling import make_sampler
 
@@ -58,8 +86,8 @@ def train(context: Context) -> dict[str, Any]:
     tokenizer = load_tokenizer(base_folder)
     training = _encoded(context, prepared.training, tokenizer, system, recipe.max_length, "training")
     evaluation = _encoded(context, prepared.evaluation, tokenizer, system, recipe.max_length, "eval")
-    samples = _encoded(context, prepared.samples, tokenizer, system, recipe.max_length, "samples")
-    if not training:
+    samples = _encoded(context, prepared.samples, tokenizer, system, recipe.max_length, "samples").examples
+    if not training.examples:
         raise UserError("every pair is longer than max_length", do="Raise max_length in the recipe.")
     resume = checkpoint.newest_whole(context.folder, lambda fault: context.message(fault, level="warning"))
     resume = together.common_checkpoint(context.folder, resume)
@@ -68,16 +96,23 @@ def train(context: Context) -> dict[str, Any]:
     plan = model.plan(recipe, base_folder)
     context.event("path", path=plan.path, why=plan.why, dtype=plan.dtype, device=plan.device)
     context.message(f"{plan.path} path{f', because {plan.why}' if plan.why else ''}, {plan.dtype}, {plan.device}")
+    probe.refuse_weights(plan, recipe, base_folder)
     base = model.load_base(plan, recipe, base_folder)
     by_key = {pair.key: pair for pair in prepared.samples}
     sampler = make_sampler([(example, by_key[example.key]) for example in samples], tokenizer, recipe)
-    trainer = make_trainer(context, recipe, plan, base, tokenizer, training, evaluation, sampler, resume)
+    trainer = make_trainer(
+        context, recipe, plan, base, tokenizer, training.examples, evaluation.examples, sampler, resume
+    )
     if context.first and adapter.changes_base(recipe.lora.init_lora_weights):
         adapter.keep_beginning(context.folder, trainer.accelerator.unwrap_model(trainer.model))
+    measured = probe.Probe(trainer, context, recipe, training, evaluation, dry=dry)
+    if recipe.launch.num_processes == 1:
+        trainer.add_callback(measured)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if not trainer.steering.stopped:
         trainer.load_best()
     folder = _write_adapter(context, recipe, prepared, trainer, base_name)
+    measured.check()
     if trainer.steering.stopped:
         raise StopRequested
     progress = trainer.progress
@@ -89,21 +124,11 @@ def train(context: Context) -> dict[str, Any]:
 
 def _encoded(
     context: Context, pairs: Sequence[FrozenPair], tokenizer: Any, system: str | None, max_length: int, split: str
-) -> list[Example]:
-    examples, dropped, passages = [], 0, 0
-    for pair in pairs:
-        example, left_out = encode(pair, tokenizer, system=system, max_length=max_length)
-        passages += left_out
-        if example:
-            examples.append(example)
-        else:
-            dropped += 1
-    if dropped or passages:
-        context.message(
-            f"{split}: {dropped} pairs longer than max_length {max_length} dropped, {passages} passages left out",
-            level="warning",
-        )
-    return examples
+) -> counting.Counted:
+    counted = counting.count(pairs, tokenizer, system=system, max_length=max_length)
+    if lost := counted.describe_losses(max_length):
+        context.message(f"{split}: {lost}", level="warning")
+    return counted
 
 
 def _write_adapter(context: Context, recipe: Recipe, prepared: Prepared, trainer: Any, base_name: str) -> str:

@@ -20,7 +20,7 @@ from workbench.training.recipe import ONLINE_METHODS, PREFERENCE_METHODS, Recipe
 if TYPE_CHECKING:
     from workbench.library.search import Hit
 
-_PREPARED = "prepared.json"
+PREPARED = "prepared.json"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def prepare(context: Context, recipe: Recipe) -> Prepared:
         UserError: there are no accepted pairs to train on, the index is absent or was built with other weights of its
             embedding model, or the frozen copy was changed.
     """
-    path = context.folder / _PREPARED
+    path = context.folder / PREPARED
     if path.exists():
         frozen = json.loads(path.read_text(encoding="utf-8"))
         pairs = thaw(context.folder, frozen["sha256"])
@@ -63,6 +63,7 @@ def prepare(context: Context, recipe: Recipe) -> Prepared:
 
 def _accepted(context: Context, recipe: Recipe) -> list[FrozenPair]:
     with PairStore(context.workspace.database) as store:
+        accepted = list(store.accepted(recipe.dataset))
         pairs = [
             FrozenPair(
                 pair.key,
@@ -73,13 +74,30 @@ def _accepted(context: Context, recipe: Recipe) -> list[FrozenPair]:
                 [],
                 rejected=pair.rejected if recipe.method in PREFERENCE_METHODS else None,
             )
-            for pair in store.accepted(recipe.dataset)
+            for pair in accepted
             if usable(pair, recipe.method)
         ]
-    if not any(not pair.evaluated for pair in pairs):
+    if not pairs:
         raise UserError(
-            f"the dataset {recipe.dataset!r} has no accepted {kind_of_pairs(recipe.method)} to train on",
-            do="Import pairs and accept them: on the Pairs screen, or `workbench pairs accept --all`.",
+            f"the dataset {recipe.dataset!r} has no accepted {kind_of_pairs(recipe.method)} to train on"
+            + (f", which method {recipe.method} learns from: {_what_there_is(accepted)}" if accepted else ""),
+            where="dataset",
+            do="Choose another method or dataset."
+            if accepted
+            else "Import pairs and accept them: on the Pairs screen, or `workbench pairs accept --all`.",
+        )
+    evaluated = sum(pair.evaluated for pair in pairs)
+    if evaluated == len(pairs):
+        raise UserError(
+            f"all {len(pairs)} pairs of {recipe.dataset!r} fell into the eval split; none is left to train on",
+            where="test_size",
+            do="Lower test_size, or accept more pairs.",
+        )
+    if recipe.test_size and not evaluated:
+        context.message(
+            f"nothing will be evaluated: a pair falls into the eval split with a chance of {recipe.test_size:g}, and of"
+            f" {len(pairs)} none did; raise test_size, or accept more pairs",
+            level="warning",
         )
     return pairs
 
@@ -89,6 +107,12 @@ def usable(pair: Pair, method: str) -> bool:
     if method in ONLINE_METHODS:
         return True
     return (pair.completion is None) == (method in PREFERENCE_METHODS)
+
+
+def _what_there_is(pairs: Sequence[Pair]) -> str:
+    preferences = sum(pair.is_preference for pair in pairs)
+    held = [(len(pairs) - preferences, "pairs with a completion"), (preferences, "preference pairs")]
+    return "it has " + " and ".join(f"{number} {kind}" for number, kind in held if number)
 
 
 def kind_of_pairs(method: str) -> str:

@@ -39,14 +39,15 @@ class Steering(TrainerCallback):
     def __init__(self, trainer: Conducted, context: Context, recipe: Recipe, progress: Progress) -> None:
         self.trainer, self.context, self.recipe, self.progress = trainer, context, recipe, progress
         self.stopped = self.early = False
+        self.paused_seconds = 0.0
         self._save_why = ""
         self._began = self._took = 0.0
         self._tokens_then = progress.tokens
         self._process = psutil.Process()
         self._cpu_then = (time.monotonic(), self._cpu_seconds())
-        self._threads = None
+        self.threads = None
         if trainer.args.use_cpu and recipe.num_threads is None and trainer.accelerator.num_processes == 1:
-            self._threads = ThreadPolicy(self._tell_threads)
+            self.threads = ThreadPolicy(self._tell_threads)
 
     # What the Trainer calls
 
@@ -58,8 +59,8 @@ class Steering(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         self._took += time.perf_counter() - self._began
-        if self._threads:
-            self._threads.adjust()
+        if self.threads:
+            self.threads.adjust()
         last = state.global_step >= state.max_steps
         stop = self._obey(state, control)
         if state.global_step % self.recipe.save_steps == 0:
@@ -185,6 +186,7 @@ class Steering(TrainerCallback):
             if not paused:
                 return asked["stop"]
             time.sleep(_PAUSE)
+            self.paused_seconds += _PAUSE
 
     def _look(self) -> dict[str, Any]:
         folder = self.context.folder

@@ -47,7 +47,7 @@ class Conducted(Trainer):
         self, *args: Any, context: Context, recipe: Recipe, plan: Plan, sampler: Sampler, resume: Path | None,
         **kwargs: Any,
     ) -> None:  # fmt: skip
-        self._context, self._recipe, self._plan, self._sampler = context, recipe, plan, sampler
+        self._context, self._recipe, self.plan, self.sampler = context, recipe, plan, sampler
         self._tokens = 0  # read by this process in this attempt
         self._share = 1.0
         super().__init__(*args, **kwargs)
@@ -61,7 +61,7 @@ class Conducted(Trainer):
     def prepare_model(self) -> None:
         """Take the fast path, once."""
         if self.fast is None:
-            self.fast = take_fast_path(self.model, self._plan, self._recipe)
+            self.fast = take_fast_path(self.model, self.plan, self._recipe)
 
     # The data come as token ids
 
@@ -97,15 +97,20 @@ class Conducted(Trainer):
     def _parts(self, inputs: Any) -> Iterator[tuple[Any, float]]:
         """The batch in parts of about `_PART` tokens, and what share of the batch's mean each is."""
         mask = inputs.get("attention_mask") if isinstance(inputs, Mapping) else None
-        wanted = math.ceil(int(mask.sum()) / _PART) if mask is not None and self._plan.path == "packed" else 1
-        wanted = max(together.gathered(wanted))  # TRL gathers within each part: all processes have as many
-        pairs = self._pairs(inputs) if wanted > 1 and self.divisible else 1
-        size = math.ceil(pairs / wanted)
+        pairs = self._pairs(inputs) if mask is not None and self.divisible else 1
+        size = self.pairs_of_a_part(int(mask.sum()) if mask is not None else 0, pairs)
+        parts = max(together.gathered(math.ceil(pairs / size)))  # TRL gathers within each: all processes have as many
+        size = math.ceil(pairs / parts)
         if size >= pairs:
             yield inputs, 1.0
             return
         for start in range(0, pairs, size):
             yield self._rows(inputs, slice(start, start + size)), self._share_of(min(size, pairs - start), pairs)
+
+    def pairs_of_a_part(self, tokens: int, pairs: int) -> int:
+        """How many pairs of a batch with so many tokens are computed at once."""
+        divided = self.divisible and self.plan.path == "packed"
+        return math.ceil(pairs / max(1, math.ceil(tokens / _PART))) if divided else pairs
 
     def _pairs(self, inputs: Any) -> int:
         return len(inputs["input_ids"])
@@ -154,7 +159,7 @@ class Conducted(Trainer):
         if not self._context.first and not self.is_fsdp_enabled:  # a sharded model answers with all of them only
             return []
         limit = self._recipe.samples.max_new_tokens
-        return self._sampler(self.accelerator.unwrap_model(self.model), self._plan, limit)
+        return self.sampler(self.accelerator.unwrap_model(self.model), self.plan, limit)
 
     # Checkpoints
 
@@ -304,6 +309,10 @@ class Reward(Conducted, RewardTrainer):
 
 class _Online(Conducted):
     divisible = False
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        # Answers that are there already are not given again.
+        return generation_batch if isinstance(generation_batch, Mapping) else super()._prepare_inputs(generation_batch)
 
     def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
         # The chat template has written them, special tokens included.
