@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from workbench import files
 from workbench.models.adapter import FOLDER, MANIFEST
 from workbench.models.local import fingerprint
+
+_ASIDE = ".adapter-"
 
 
 def write(
@@ -25,11 +30,29 @@ def write(
         model: the base model by the name that the workspace knows it by.
         system_prompt: what it was told before every prompt.
         card: the model card.
+
+    Raises:
+        OSError: the disk is full or fails; an earlier adapter is still there.
     """
-    target = run / FOLDER
-    aside = Path(tempfile.mkdtemp(prefix=".adapter-", dir=run))
+    for torn in run.glob(f"{_ASIDE}*"):
+        shutil.rmtree(torn, ignore_errors=True)
+    aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=run))
+    try:
+        _fill(aside, trained, base, base_folder, model, system_prompt, card)
+        files.replace_folder(aside, run / FOLDER)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)  # or what it has changed places with
+    return run / FOLDER
+
+
+def _fill(
+    aside: Path, trained: Any, base: str, base_folder: Path, model: str, system_prompt: str | None, card: str
+) -> None:
     trained.peft_config["default"].base_model_name_or_path = base  # PEFT put this machine's folder there
-    trained.save_pretrained(str(aside), save_embedding_layers=False)
+    try:
+        trained.save_pretrained(str(aside), save_embedding_layers=False)
+    except SafetensorError as error:  # an OSError that has come through Rust
+        raise OSError(errno.EIO, str(error), str(aside)) from None
     files.write_text(aside / "README.md", card)
     names = sorted(path.name for path in aside.iterdir())
     for name in names:
@@ -43,14 +66,7 @@ def write(
     }
     files.write_json(aside / MANIFEST, manifest)
     aside.chmod(0o755)
-    replaced = run / f".replaced-{FOLDER}"
-    shutil.rmtree(replaced, ignore_errors=True)
-    if target.exists():
-        target.replace(replaced)
-    aside.replace(target)
-    files.fsync_folder(run)
-    shutil.rmtree(replaced, ignore_errors=True)
-    return target
+    files.fsync_folder(aside)
 
 
 def model_card(*, run: str, base: str, facts: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from workbench import files
@@ -15,6 +16,7 @@ from workbench.training import adapter
 from workbench.training.data import Example, FrozenPair, encode
 from workbench.training.prepare import Prepared, facts, prepare
 from workbench.training.recipe import Recipe
+from workbench.training.runs import events
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -48,8 +50,7 @@ def run(context: Context) -> dict[str, Any]:
     if not training:
         raise UserError("every pair is longer than max_length", do="Raise max_length in the recipe.")
     resume = checkpoint.newest_whole(context.folder, lambda fault: context.message(fault, level="warning"))
-    if context.attempt > 1 or resume:
-        context.event("resumed", step=checkpoint.step_of(resume) if resume else -1)
+    changes = _go_on(context, resume) if context.attempt > 1 or resume else []
     plan = model.plan(recipe, base_folder)
     context.event("path", path=plan.path, why=plan.why, dtype=plan.dtype, device=plan.device)
     context.message(f"{plan.path} path{f', because {plan.why}' if plan.why else ''}, {plan.dtype}, {plan.device}")
@@ -57,7 +58,9 @@ def run(context: Context) -> dict[str, Any]:
     by_key = {pair.key: pair for pair in prepared.samples}
     sampler = make_sampler([(example, by_key[example.key]) for example in samples], tokenizer, recipe)
     trainer = make_trainer(context, recipe, plan, base, tokenizer, training, evaluation, sampler, resume)
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    trainer.steering.repeat(changes)
+    context.check_stop()
+    trainer.conduct(resume)
     if not trainer.steering.stopped:
         trainer.load_best()
     folder = _write_adapter(context, recipe, prepared, trainer, base_name)
@@ -68,6 +71,23 @@ def run(context: Context) -> dict[str, Any]:
         "adapter": folder, "steps": trainer.state.global_step, "eval_loss": progress.eval_loss,
         "best_step": progress.best_step, "tokens": progress.tokens, "stopped_early": trainer.steering.early,
     }  # fmt: skip
+
+
+def _go_on(context: Context, resume: Path | None) -> list[dict[str, Any]]:
+    """Tell where the run goes on, and of the checkpoint itself where an end came before that could be told.
+
+    Returns:
+        The changes of the learning rate that were told of before.
+    """
+    from workbench.training import checkpoint
+
+    step = checkpoint.step_of(resume) if resume else -1
+    before = events(context.job)
+    told = any(event["type"] == "checkpoint" and event["step"] == step for event in before)
+    context.event("resumed", step=step)
+    if resume and not told:
+        context.event("checkpoint", step=step, folder=resume.name, why=checkpoint.why_of(resume))
+    return [event for event in before if event["type"] == "learning_rate"]
 
 
 def _encoded(
