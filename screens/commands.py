@@ -74,9 +74,18 @@ TRAINING = (
     Command("training.stop", "s", "Stop", "Ask the run to save and stop; it can be resumed.", footer=True),
     Command("training.resume", "r", "Resume", "Go on from the last checkpoint.", footer=True),
     Command("training.view", "v", "Next view", "Curves, samples, log, recipe in turn.", footer=True),
+    Command("training.search", "slash", "Search", "List runs by name, recipe, dataset, base, method, or tag:NAME."),
+    Command("training.filter", "f", "Filter", "List all runs, the running, done, stopped, failed ones in turn."),
+    Command("training.mark", "space", "Mark", "Mark this run, or take its mark away."),
+    Command("training.mark-all", "a", "Mark all", "Mark every run that is listed, or take all marks away."),
+    Command("training.compare", "D", "Compare", "Set the marked runs side by side, or the marked one and this one."),
+    Command("training.tags", "T", "Tags", "Change the tags of the marked runs, else of this one."),
+    Command("training.clone", "e", "Clone", "Fill in the form of a new run with this run's recipe."),
+    Command("training.delete", "x", "Delete", "Remove the marked runs, else this one, for good."),
     Command("training.export", "E", "Export", "Write the adapter, the merged model or a GGUF of the run to files."),
-    Command("training.search", "slash", "Search", "Show the runs whose name or state contains a text."),
-    Command("training.leave-search", "escape", "All runs", "Show all runs again."),
+    Command("training.queue", "q", "Queue", "See what waits for its turn, and change the order."),
+    Command("training.grid", "ctrl+g", "Grid", "One run for each combination of a few values of a recipe's fields."),
+    Command("training.leave-search", "escape", "Leave", "The search, the marks, the filter: one by one.", "leave"),
 )
 
 PAIRS = (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
@@ -13,15 +11,18 @@ from textual.widgets import DataTable, Input, Static
 
 from screens.base import WorkbenchScreen
 from screens.commands import bindings
+from screens.run_dialogs import RunDialogs
+from screens.run_filter import RunFilter
 from screens.watcher import Job, JobBoard
+from screens.widgets.colors import theme_color
 from screens.widgets.job_figures import figure, state_mark
 from screens.widgets.lists import Table
 from screens.widgets.run_view import RunView
-from workbench.errors import UserError
 from workbench.jobs import control
 from workbench.text import for_terminal
 
-_COLUMNS = ("", "run", "step", "loss", "eval")
+_COLUMNS = ("", "run", "step", "loss", "eval", "tags")
+_WIDE, _ROOMY = 96, 150  # cells of a screen
 
 
 class TrainingScreen(WorkbenchScreen):
@@ -31,19 +32,21 @@ class TrainingScreen(WorkbenchScreen):
     BINDINGS = bindings(SCOPE)
     CSS_PATH = "training.tcss"
     AUTO_FOCUS = "#runs Table"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (96, "-wide")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_WIDE, "-wide"), (_ROOMY, "-roomy")]  # noqa: RUF012
 
     def __init__(self) -> None:
         super().__init__()
         self._selected: str | None = None
-        self._search = ""
+        self._filter = RunFilter()
         self._searching = False
+        self._marks: list[str] = []
+        self._dialogs = RunDialogs(self, self._started)
 
     def body(self) -> ComposeResult:
         with Horizontal(id="panels"):
             with Vertical(id="runs", classes="panel") as runs:
                 runs.border_title = "Runs"
-                yield Input(placeholder="name or state", id="search", compact=True)
+                yield Input(placeholder="words, tag:NAME", id="search", compact=True)
                 yield Table(cursor_type="row", show_cursor=True, cell_padding=1)
                 yield Static(
                     Content.from_markup(
@@ -55,11 +58,23 @@ class TrainingScreen(WorkbenchScreen):
             yield RunView("run")
 
     def on_mount(self) -> None:
-        table = self.query_one("#runs Table", Table)
-        for label in _COLUMNS:
-            table.add_column(label, key=label)
+        self._add_columns()
         self.app.theme_changed_signal.subscribe(self, lambda _: self._show_runs(self.app.board))
         self._show_runs(self.app.board)
+
+    def on_resize(self) -> None:
+        self._add_columns()
+
+    def _add_columns(self) -> None:
+        """The tags only where they have room; else the panel tells those of the run under the cursor."""
+        table = self.query_one("#runs Table", Table)
+        beside = _WIDE <= self.app.size.width < _ROOMY  # the list stands beside the run, and is narrow
+        labels = _COLUMNS[:-1] if beside else _COLUMNS
+        if len(labels) != len(table.columns):
+            table.clear(columns=True)
+            for label in labels:
+                table.add_column(label, key=label)
+            self._show_runs(self.app.board)
 
     # What changes
 
@@ -72,47 +87,67 @@ class TrainingScreen(WorkbenchScreen):
             self.query_one(RunView).show(self._run)
 
     def _runs(self, board: JobBoard) -> list[Job]:
-        runs = [job for job in board.jobs if job.folder.is_run]
-        if self._search:
-            runs = [job for job in runs if self._search in f"{job.id} {job.status.state}".lower()]
-        return runs
+        return [job for job in board.jobs if job.folder.is_run and self._filter.holds(job)]
 
     @property
     def _run(self) -> Job | None:
         return self.app.board.find(self._selected) if self._selected else None
 
+    @property
+    def _chosen(self) -> list[Job]:
+        """The marked runs in the order of their marks, else the one under the cursor."""
+        marked = [run for id in self._marks if (run := self.app.board.find(id))]
+        return marked or ([self._run] if self._run else [])
+
     def _show_runs(self, board: JobBoard) -> None:
         table = self.query_one("#runs Table", Table)
         runs = self._runs(board)
         ids = [job.id for job in runs]
+        self._marks = [id for id in self._marks if id in ids]  # nothing is done to what is not seen
         if ids != [row.value for row in table.rows]:
             with self.prevent(DataTable.RowHighlighted):
                 table.clear()
                 for job in runs:
-                    table.add_row(*self._cells(job), key=job.id)
+                    table.add_row(*self._cells(job)[: len(table.columns)], key=job.id)
             if self._selected not in ids:
                 self._select(ids[0] if ids else None)
             if self._selected in ids:
                 table.move_cursor(row=ids.index(self._selected))
         else:
             for job in runs:
-                for column, cell in zip(_COLUMNS, self._cells(job), strict=True):
+                for column, cell in zip([key.value or "" for key in table.columns], self._cells(job), strict=False):
                     if table.get_cell(job.id, column) != cell:
                         table.update_cell(job.id, column, cell, update_width=True)
-        self.set_class(not runs and not self._search, "-no-runs")
+        self.set_class(not runs and not self._filter.active, "-no-runs")
         table.display = bool(runs)
+        self._show_titles(len(runs))
         self.refresh_bindings()
+
+    def _show_titles(self, listed: int) -> None:
+        """What is left out, and what is marked; else the tags of the run under the cursor."""
+        panel = self.query_one("#runs")
+        panel.border_title = f"Runs · {self._filter.state or 'found'}, {listed}" if self._filter.active else "Runs"
+        tags = " ".join(self._run.tags) if self._run else ""
+        told = f"{len(self._marks)} marked" if self._marks else for_terminal(tags, one_line=True)
+        panel.border_subtitle = Content(told)
 
     def _cells(self, job: Job) -> tuple[Text, ...]:
         status = job.status
         total = status.progress.total
         step = f"{status.progress.done:g}/{total:g}" if total else ""
+        theme, marked = self.app.theme_variables, job.id in self._marks
+        mark = state_mark(status.state, theme)
+        name = Text(for_terminal(job.id, one_line=True), no_wrap=True, overflow="ellipsis")
+        if marked:
+            mark = Text("▌", style=theme_color(theme, "accent")) + mark
+            name.stylize("bold")
         return (
-            state_mark(status.state, self.app.theme_variables),
-            Text(for_terminal(job.id, one_line=True), no_wrap=True, overflow="ellipsis"),
+            mark,
+            name,
             Text(step, justify="right"),
             Text(figure(status, "loss"), justify="right"),
             Text(figure(status, "eval_loss"), justify="right"),
+            Text(for_terminal(" ".join(job.tags), one_line=True), style="dim", no_wrap=True),
         )
 
     @on(DataTable.RowHighlighted, "#runs Table")
@@ -123,6 +158,7 @@ class TrainingScreen(WorkbenchScreen):
     def _select(self, id: str | None) -> None:
         self._selected = id
         self.query_one(RunView).show(self._run)
+        self._show_titles(self.query_one("#runs Table", Table).row_count)
         self.refresh_bindings()
 
     # What the keys do
@@ -136,43 +172,26 @@ class TrainingScreen(WorkbenchScreen):
                 return True if run is not None and run.status.state in ("stopped", "failed", "lost") else None
             case "export":
                 return True if run is not None and _has_adapter(run) else None
-            case "leave_search":
-                return self._searching
+            case "tags" | "delete" | "clone" | "mark" | "mark_all":
+                return True if run is not None else None
+            case "compare":
+                return True if self._marks else None
+            case "leave":
+                return bool(self._searching or self._marks or self._filter.active)
         return True
 
     def action_new(self) -> None:
-        recipes = self.workspace.recipes()
-        if not recipes:
-            raise UserError("there are no recipes", where=str(self.workspace.configs), do="Put a recipe there.")
-        if len(recipes) == 1:
-            self._fill_in(str(recipes[0]))
-            return
-        from screens.modals.choose import Choice, Choose
+        self._dialogs.ask_recipe(self._dialogs.new)
 
-        choices = [
-            Choice(str(path), path.stem, "yours" if path.parent == self.workspace.configs else "shipped")
-            for path in recipes
-        ]
-        self.app.push_screen(Choose("Which recipe?", choices), self._fill_in)
-
-    def _fill_in(self, recipe: str | None) -> None:
-        if recipe is None:
-            return
-        from screens.modals.new_run import NewRun
-
-        with self.reporting():
-            self.app.push_screen(NewRun(self.workspace, Path(recipe), self._suggestions()), self._started)
-
-    def _suggestions(self) -> dict[str, list[str]]:
-        """What a recipe may name, as it is in this workspace."""
-        from screens.home_state import names_of
-
-        return names_of(self.workspace)
+    def action_grid(self) -> None:
+        self._dialogs.ask_recipe(self._dialogs.grid)
 
     def _started(self, id: str | None) -> None:
         if id is None:
             return
-        self._search = ""
+        self._filter = RunFilter()
+        self.query_one("#search", Input).value = ""
+        self._searching = self.query_one("#search").display = False
         self.app.look_at_jobs()
         self._select(id)
         self._show_runs(self.app.board)
@@ -217,22 +236,64 @@ class TrainingScreen(WorkbenchScreen):
     def action_view(self) -> None:
         self.query_one(RunView).next_view()
 
+    def action_tags(self) -> None:
+        self._dialogs.ask_tags(self._chosen)
+
+    def action_clone(self) -> None:
+        if run := self._run:
+            self._dialogs.clone(run)
+
+    def action_delete(self) -> None:
+        self._dialogs.ask_delete(self._chosen, self._marks.clear)
+
+    def action_compare(self) -> None:
+        runs = self._chosen
+        if len(runs) == 1 and self._run and self._run.id != runs[0].id:
+            runs.append(self._run)
+        self._dialogs.compare(runs)
+
+    def action_queue(self) -> None:
+        self._dialogs.show_queue()
+
+    # Which are listed, and which marked
+
+    def action_mark(self) -> None:
+        """Mark the run under the cursor, or take its mark away, and go on to the next."""
+        if run := self._run:
+            self._marks.remove(run.id) if run.id in self._marks else self._marks.append(run.id)
+            self._show_runs(self.app.board)
+            self.query_one("#runs Table", Table).action_cursor_down()
+
+    def action_mark_all(self) -> None:
+        listed = [run.id for run in self._runs(self.app.board)]
+        self._marks = [] if set(self._marks) == set(listed) else listed
+        self._show_runs(self.app.board)
+
+    def action_filter(self) -> None:
+        self._filter.next_state()
+        self._show_runs(self.app.board)
+
     def action_search(self) -> None:
         search = self.query_one("#search", Input)
         self._searching = search.display = True
         search.focus()
         self.refresh_bindings()
 
-    def action_leave_search(self) -> None:
-        self.query_one("#search", Input).value = ""
-        self._searching = self.query_one("#search").display = False
-        self._search = ""
+    def action_leave(self) -> None:
+        if self._searching:
+            self.query_one("#search", Input).value = ""
+            self._searching = self.query_one("#search").display = False
+            self._filter.search = ""
+        elif self._marks:
+            self._marks = []
+        else:
+            self._filter = RunFilter()
         self._show_runs(self.app.board)
         self.query_one("#runs Table").focus()
 
     @on(Input.Changed, "#search")
     def _searched(self, event: Input.Changed) -> None:
-        self._search = event.value.strip().lower()
+        self._filter.search = event.value
         self._show_runs(self.app.board)
 
     @on(Input.Submitted, "#search")

@@ -14,6 +14,8 @@ from typing import Any
 from workbench.errors import UserError
 from workbench.jobs import control
 from workbench.jobs.folder import JobFolder, Status
+from workbench.training.tags import FILE as TAGS
+from workbench.training.tags import read as read_tags
 from workbench.workspace import Workspace
 
 _LOOK_AT_ENDED = 2.0  # seconds between two looks at jobs that have ended (somebody may resume them)
@@ -31,6 +33,8 @@ class Job:
     status: Status
     events_size: int
     """Bytes in events.jsonl: when it grew there is something to read."""
+    tags: tuple[str, ...] = ()
+    """Of a run."""
 
     @property
     def id(self) -> str:
@@ -111,7 +115,7 @@ def _subfolders(place: Path) -> list[Path]:
 
 def _stamp(folder: Path) -> tuple[int, ...]:
     stamp = []
-    for name in ("status.json", "stop"):
+    for name in ("status.json", "stop", TAGS):
         try:
             stamp.append(os.stat(folder / name).st_mtime_ns)  # noqa: PTH116 - a few hundred of these a second
         except OSError:
@@ -145,4 +149,5 @@ def _read(folder: Path, before: Job | None, *, events_size: int) -> Job | None:
         spec.get("created_at", 0.0),
         job.status(),
         events_size,
+        read_tags(folder).tags if job.is_run else (),
     )

@@ -17,6 +17,7 @@ from screens.commands import BY_ID, SCOPES
 class Help(ModalScreen[None]):
     """The commands of one scope, of lists and of the app."""
 
+    CSS_PATH = "help.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,f1,question_mark", "leave", "Close"),
         Binding("j,down", "move(1)", "Down", show=False),

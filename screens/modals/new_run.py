@@ -1,22 +1,24 @@
-"""A new run: the recipe's fields in a form, checked while they are typed, and the start."""
+"""A new run: the recipe's fields in a form, checked while they are typed, the command that does the same, the start."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static
 
-from screens.recipe_fields import RecipeField, changes_of, fields_of, key_of_fault
+from screens.modals.hints import hints
+from screens.recipe_fields import RecipeField, as_text, fields_of, key_of_fault
+from screens.widgets.recipe_form import RecipeForm, RecipeRow
 from workbench import yaml_file
 from workbench.errors import Faults, UserError
 from workbench.hybrid import check_name
@@ -26,41 +28,7 @@ from workbench.workspace import Workspace
 if TYPE_CHECKING:
     from screens.app import WorkbenchApp
 
-
-class _Row(Horizontal):
-    """One field: its name and its value, and whether the user changed it."""
-
-    def __init__(self, field: RecipeField, suggestions: list[str]) -> None:
-        super().__init__(classes="field")
-        self.field = field
-        self._suggestions = suggestions or list(field.choices)
-
-    def compose(self) -> ComposeResult:
-        yield Static(Content(("  " if self.field.section else "") + self.field.name), classes="field-name")
-        yield Input(
-            for_terminal(self.field.value, one_line=True),
-            placeholder=self.field.default or ("required" if self.field.required and not self.field.section else ""),
-            suggester=SuggestFromList(self._suggestions) if self._suggestions else None,
-            compact=True,
-            select_on_focus=False,
-        )
-
-    @property
-    def text(self) -> str:
-        return self.query_one(Input).value
-
-    @property
-    def hint(self) -> Content:
-        hint = self.field.help
-        if self.field.choices:
-            hint += f" One of: {', '.join(self.field.choices)}."
-        elif self._suggestions:
-            hint += f" For example {', '.join(self._suggestions[:4])}."
-        return Content(for_terminal(hint, one_line=True))
-
-
-class _Fields(VerticalScroll, inherit_bindings=False):
-    """All fields; the arrows are the form's: they go from field to field."""
+_TOLD = 2  # faults at once
 
 
 class NewRun(ModalScreen[str | None]):
@@ -68,17 +36,35 @@ class NewRun(ModalScreen[str | None]):
 
     CSS_PATH = "new_run.tcss"
     AUTO_FOCUS = "#run-name"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (96, "-wide")]  # noqa: RUF012
     # With priority: what is typed ahead goes to the field that the arrows have reached.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "start", "Start", priority=True),
+        Binding("ctrl+a", "every", "All fields", priority=True),
+        Binding("ctrl+y", "copy", "Copy the command", priority=True),
         Binding("ctrl+w", "save", "Save recipe", priority=True),
         Binding("down,enter", "app.focus_next", "Next field", show=False, priority=True),
         Binding("up", "app.focus_previous", "Field before", show=False, priority=True),
         Binding("escape", "leave", "Cancel"),
     ]
 
-    def __init__(self, workspace: Workspace, recipe: Path, suggestions: dict[str, list[str]]) -> None:
-        """`suggestions`: values that exist in the workspace, by key, e.g. the datasets.
+    def __init__(
+        self,
+        workspace: Workspace,
+        recipe: Path,
+        suggestions: Mapping[str, list[str]],
+        *,
+        cloned: str | None = None,
+        changes: Mapping[str, Any] | None = None,
+    ) -> None:
+        """What the form begins with.
+
+        Args:
+            workspace: where the run will be.
+            recipe: the YAML file.
+            suggestions: values that exist in the workspace, by key, e.g. the datasets.
+            cloned: the run that the recipe is of.
+            changes: values that the form begins with instead of the recipe's, by dotted key.
 
         Raises:
             UserError: the recipe cannot be read.
@@ -86,80 +72,103 @@ class NewRun(ModalScreen[str | None]):
         super().__init__()
         from workbench.training.recipe import Recipe
 
-        self._workspace, self._recipe, self._suggestions = workspace, recipe, suggestions
-        self._fields = fields_of(Recipe, yaml_file.read(recipe))
+        self._workspace, self._recipe, self._cloned = workspace, recipe, cloned
+        fields = fields_of(Recipe, yaml_file.read(recipe))
+        self._form = RecipeForm(fields, suggestions, {key: as_text(value) for key, value in (changes or {}).items()})
 
     def compose(self) -> ComposeResult:
-        recipe = for_terminal(self._recipe.stem, one_line=True)
+        of = f"like the run {self._cloned}" if self._cloned else f"from the recipe {self._recipe.stem}"
+        title = Content.from_markup("New run [$foreground-muted]$of[/]", of=for_terminal(of, one_line=True))
         with Vertical(classes="dialog dialog-wide"):
-            title = Content.from_markup("New run [$foreground-muted]from the recipe $name[/]", name=recipe)
             yield Static(title, classes="dialog-title")
             with Horizontal(classes="field"):
                 yield Static("name of the run", classes="field-name")
-                yield Input(free_name(self._workspace, self._recipe.stem), id="run-name", compact=True)
-            with _Fields(can_focus=False):
-                section = ""
-                for field in self._fields:
-                    if field.section != section:
-                        section = field.section
-                        yield Static(Content(section), classes="field-section")
-                    yield _Row(field, self._suggestions.get(field.key, []))
+                yield Input(free_name(self._workspace, self._cloned or self._recipe.stem), id="run-name", compact=True)
+            yield self._form
             yield Static(classes="form-hint")
             yield Static(classes="dialog-fault")
-            yield Static(
-                Content.from_markup(
-                    "[b]ctrl+s[/] start   [b]ctrl+w[/] save as a recipe   [b]↑ ↓[/] fields   [b]escape[/] cancel"
-                ),
-                classes="form-keys",
-            )
+            yield Static(classes="form-command", markup=False)
+            yield Static(classes="form-keys")
+
+    def on_mount(self) -> None:
+        self._check()
 
     # While it is filled in
 
-    @on(Input.Changed)
-    def changed(self, event: Input.Changed) -> None:
-        row = event.input.parent
-        if isinstance(row, _Row):
-            row.set_class(row.text.strip() != row.field.value, "-changed")
-            self._check()
+    @on(RecipeForm.Changed)
+    @on(Input.Changed, "#run-name")
+    def _typed(self) -> None:
+        self._check()
 
     def on_descendant_focus(self) -> None:
         row = self.focused.parent if self.focused else None
-        hint = row.hint if isinstance(row, _Row) else Content("The run's folder under runs/, and its name in hybrids.")
+        hint = row.hint if isinstance(row, RecipeRow) else Content("The run's folder under runs/, its name in hybrids.")
         self.query_one(".form-hint", Static).update(hint)
 
+    @property
+    def command(self) -> str:
+        """What ctrl+s does, as a line for a shell."""
+        from workbench.training.command_line import train_command
+
+        return train_command(self._workspace, self._recipe, self.run_name, self._form.changes)
+
+    @property
+    def run_name(self) -> str:
+        """What the run will be called."""
+        return self.query_one("#run-name", Input).value.strip()
+
     def _check(self) -> bool:
-        """Mark the fields with faults, show the first; True when there is none."""
+        """Mark the fields with faults, tell the first; True when there is none."""
         from workbench.training.recipe import load
 
-        rows = list(self.query(_Row))
-        faults: list[tuple[RecipeField | None, str]] = []
+        self.query_one(".form-command", Static).update(Content(for_terminal(self.command, one_line=True)))
+        self._show_keys()
+        changes, faults = self._form.changes, []
         try:
-            load(self._recipe, self._changes())
+            load(self._recipe, changes)
         except Faults as error:
-            faults = [key_of_fault(fault, self._fields) for fault in error.faults]
+            faults = error.faults
         except UserError as error:
-            field = next((field for field in self._fields if field.key == error.where), None)
-            faults = [(field, error.what)]
-        wrong = {field.key for field, _ in faults if field}
-        for row in rows:
-            row.set_class(row.field.key in wrong, "-wrong")
-        self._show_fault(" · ".join(f"{field.key}: {reason}" if field else reason for field, reason in faults[:2]))
+            faults = [str(error)]
+        told = [self._told(fault, changes) for fault in faults]
+        self._form.mark({field.key for field, _ in told if field})
+        more = f" · and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
+        self._show_fault(" · ".join(text for _, text in told[:_TOLD]) + more)
         return not faults
 
-    def _changes(self) -> dict[str, object]:
-        return changes_of(self._fields, {row.field.key: row.text for row in self.query(_Row)})
+    def _told(self, fault: str, changes: Mapping[str, Any]) -> tuple[RecipeField | None, str]:
+        """The field of a fault, and the fault; with its line, unless what is wrong was typed here."""
+        field, reason = key_of_fault(fault, self._form.fields)
+        if field and field.key in changes:
+            return field, f"{field.key}: {reason}"
+        return field, f"{self._recipe.name} {fault}" if fault.startswith("line ") else fault
 
     def _show_fault(self, text: str) -> None:
         fault = self.query_one(".dialog-fault", Static)
         fault.update(Content(for_terminal(text, one_line=True)))
         fault.display = bool(text)
 
+    def _show_keys(self) -> None:
+        self.query_one(".form-keys", Static).update(
+            hints(
+                ("ctrl+s", "start", "start"), ("ctrl+a", "every", "fewer" if self._form.every else "more"),
+                ("ctrl+y", "copy", "copy"), ("ctrl+w", "save", "save"), ("escape", "leave", "cancel"),
+            )
+        )  # fmt: skip
+
     # What the keys do
+
+    def action_every(self) -> None:
+        self._form.toggle_every()
+        self._show_keys()
+
+    def action_copy(self) -> None:
+        self.app.copy_to_clipboard(self.command)
+        cast("WorkbenchApp", self.app).tell("The command is copied.")
 
     def action_start(self) -> None:
         if self._check():
-            name = self.query_one("#run-name", Input).value.strip()
-            self.run_worker(partial(self._start, name), group="start", exclusive=True, exit_on_error=False)
+            self.run_worker(partial(self._start, self.run_name), group="start", exclusive=True, exit_on_error=False)
 
     async def _start(self, name: str) -> None:
         from workbench.training.control import start_run
@@ -167,7 +176,7 @@ class NewRun(ModalScreen[str | None]):
         try:
             check_name(name, "run")
             # In a thread: it checks the base model's weights.
-            job = await asyncio.to_thread(start_run, self._workspace, self._recipe, name, self._changes())
+            job = await asyncio.to_thread(start_run, self._workspace, self._recipe, name, self._form.changes)
         except UserError as error:
             self._show_fault(str(error))
             return
@@ -179,8 +188,9 @@ class NewRun(ModalScreen[str | None]):
             return
         from screens.modals.prompt import Prompt
 
+        name = self._cloned or self._recipe.stem
         self.app.push_screen(
-            Prompt("Save as a recipe", self._recipe.stem, detail="A file in configs/ of this workspace."), self._save_as
+            Prompt("Save as a recipe", name, detail="A file in configs/ of this workspace."), self._save_as
         )
 
     def _save_as(self, name: str | None) -> None:
@@ -189,7 +199,7 @@ class NewRun(ModalScreen[str | None]):
         try:
             path = self._workspace.configs / f"{check_name(name.strip(), 'recipe')}.yaml"
             data = yaml_file.read(self._recipe)
-            for key, value in self._changes().items():
+            for key, value in self._form.changes.items():
                 yaml_file.set_key(data, key, value)
             yaml_file.write(path, data)
         except (UserError, OSError) as error:

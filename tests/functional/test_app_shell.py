@@ -104,7 +104,7 @@ async def test_a_keymap_moves_a_command_and_names_unknown_ones(workspace: Worksp
 
 @pytest.mark.parametrize("key", ["question_mark", "f1"])
 async def test_help_names_every_key_of_the_screen(workspace: Workspace, settle: Settle, key: str) -> None:
-    async with WorkbenchApp(workspace).run_test(size=(100, 60)) as pilot:
+    async with WorkbenchApp(workspace).run_test(size=(100, 80)) as pilot:
         await pilot.press("3", key)
         await settle(pilot)
         assert isinstance(pilot.app.screen, Help)

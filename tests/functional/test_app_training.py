@@ -60,7 +60,7 @@ async def test_runs_are_listed_and_the_one_under_the_cursor_is_shown(workspace: 
     async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
         await pilot.press("3")
         await settle(pilot)
-        assert [row[1:] for row in rows(pilot)] == [
+        assert [row[1:5] for row in rows(pilot)] == [
             ["tone", "120/200", "0.944", "1.139"],
             ["first", "200/200", "0.894", "0.994"],
             ["broken", "30/200", "2.014", ""],
@@ -126,7 +126,7 @@ async def test_the_form_marks_faults_and_nothing_starts(workspace: Workspace, se
         form = pilot.app.screen
         assert isinstance(form, NewRun)
         assert form.query_one("#run-name", Input).value == "tone"
-        fields = {row.field.key: row for row in form.query("_Row")}  # type: ignore[attr-defined]
+        fields = {row.field.key: row for row in form.query("RecipeRow")}  # type: ignore[attr-defined]
         while not fields["learning_rate"].query_one(Input).has_focus:
             assert form.focused is not fields["lora.r"].query_one(Input), "gone past it"
             await pilot.press("down")
@@ -152,7 +152,7 @@ async def test_a_changed_recipe_is_saved_with_its_comments(workspace: Workspace,
     async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
         await pilot.press("3", "n")
         await settle(pilot)
-        for row in pilot.app.screen.query("_Row"):
+        for row in pilot.app.screen.query("RecipeRow"):
             if row.field.key == "lora.r":  # type: ignore[attr-defined]
                 row.query_one(Input).value = "8"
         await pilot.press("ctrl+w")

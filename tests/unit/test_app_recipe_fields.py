@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from screens.recipe_fields import changes_of, fields_of, key_of_fault
+from screens.recipe_fields import changes_of, fields_of, key_of_fault, methods_first, shown_keys
 from workbench import yaml_file
 from workbench.errors import Faults
 from workbench.training.recipe import Recipe, load
@@ -76,3 +76,36 @@ def test_what_is_not_yaml_is_refused_with_its_key(recipe: Path) -> None:
     fields = fields_of(Recipe, yaml_file.read(recipe))
     with pytest.raises(Faults, match=r"lora\.r: .*'\[1,'"):
         load(recipe, changes_of(fields, {"lora.r": "[1,"}))
+
+
+def test_a_field_of_texts_and_truth_values_knows_both(recipe: Path) -> None:
+    fields = fields_of(Recipe, yaml_file.read(recipe))
+    assert next(field for field in fields if field.key == "lora.init_lora_weights").choices[:3] == (
+        "true", "false", "gaussian",
+    )  # fmt: skip
+    for text, value in (("true", True), ("pissa_niter_4", "pissa_niter_4")):
+        changes = changes_of(fields, {"lora.init_lora_weights": text})
+        assert load(recipe, changes or {}).lora.init_lora_weights == value
+    assert changes_of(fields, {"lora.init_lora_weights": "true"}) == {"lora.init_lora_weights": True}
+
+
+def test_common_fields_of_the_chosen_method_are_shown_at_first(recipe: Path) -> None:
+    fields = methods_first(fields_of(Recipe, yaml_file.read(recipe)))
+    shown = shown_keys(fields, {}, every=False)
+    assert {"dataset", "lora.r", "lora.target_modules"} <= shown
+    assert not shown & {"adam_beta1", "lora.use_dora", "dpo.beta"}
+    assert "adam_beta1" in shown_keys(fields, {"adam_beta1": "0.8"}, every=False), "what says something is seen"
+    every = shown_keys(fields, {"method": "kto"}, every=True)
+    assert "kto.desirable_weight" in every
+    assert "dpo.beta" not in every
+    sections = list(dict.fromkeys(field.section for field in fields))
+    assert sections.index("dpo") < sections.index("lora"), "a method's own fields follow the plain ones"
+
+
+def test_the_section_of_a_method_that_is_not_chosen_any_more_goes(tmp_path: Path) -> None:
+    path = tmp_path / "pref.yaml"
+    path.write_text("dataset: tone\nmethod: dpo\ndpo:\n  beta: 0.3\n")
+    fields = fields_of(Recipe, yaml_file.read(path))
+    changes = changes_of(fields, {"method": "kto", "kto.beta": "0.2", "dpo.beta": "0.9"})
+    assert changes == {"method": "kto", "dpo": None, "kto.beta": 0.2}
+    assert load(path, changes).kto is not None

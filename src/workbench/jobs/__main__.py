@@ -53,7 +53,7 @@ def main(folder: str) -> int:
     try:
         with contextlib.ExitStack() as held:
             if kind.heavy:
-                held.enter_context(heavy_turn(context.check_stop, lambda ahead: _tell_waiting(context, ahead)))
+                held.enter_context(heavy_turn(context.check_stop, lambda ahead: _tell_waiting(context, ahead), job))
             context.check_stop()
             context.set_state("running", started_at=time.time())
             module, function = kind.function.split(":")

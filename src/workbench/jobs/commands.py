@@ -1,4 +1,4 @@
-"""`workbench jobs`: list, follow, stop, resume."""
+"""`workbench jobs`: list, follow, stop, resume; the queue and its order."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import typer
 
 from workbench import output
 from workbench.errors import UserError
-from workbench.jobs import control
+from workbench.jobs import control, queue
 from workbench.jobs.folder import JobFolder
 from workbench.jobs.follow import follow as events_of
 from workbench.output import AsJson, InWorkspace
-from workbench.workspace import find
+from workbench.workspace import Workspace, find
 
-app = output.subcommands("Long work: list, follow, stop, resume.")
+app = output.subcommands("Long work: list, follow, stop, resume; the queue.")
 Id = Annotated[str, typer.Argument(help="A job's id (its beginning is enough) or a run's name.")]
 
 
@@ -69,6 +69,49 @@ def resume(job: Id, json: AsJson = False, workspace: InWorkspace = None) -> None
     """Go on with a job that was stopped, failed or lost."""
     found = control.resume(control.find(find(workspace), job))
     output.print_json(summary(found)) if json else output.say(f"{found.id} goes on.")
+
+
+@app.command("queue")
+def queue_(json: AsJson = False, workspace: InWorkspace = None) -> None:
+    """The heavy jobs of all workspaces: the one that runs, and those that wait, in their order."""
+    _print_line(queue.line_up(), find(workspace), json=json)
+
+
+@app.command()
+def move(
+    job: Id,
+    up: Annotated[bool, typer.Option("--up", help="Before the one that is ahead of it.")] = False,
+    down: Annotated[bool, typer.Option("--down", help="Behind the one that follows it.")] = False,
+    first: Annotated[bool, typer.Option("--first", help="Before all others that wait.")] = False,
+    last: Annotated[bool, typer.Option("--last", help="Behind all others.")] = False,
+    json: AsJson = False,
+    workspace: InWorkspace = None,
+) -> None:
+    """Put a waiting job elsewhere in the queue; what runs goes on."""
+    asked = [where for where, wanted in zip(queue.MOVES, (up, down, first, last), strict=True) if wanted]
+    if len(asked) != 1:
+        raise UserError("where to?", where="jobs move", do="Give one of --up, --down, --first, --last.")
+    here = find(workspace)
+    _print_line(queue.move(control.find(here, job), asked[0]), here, json=json)
+
+
+def _print_line(line: list[queue.Place], here: Workspace, *, json: bool) -> None:
+    rows = [
+        {
+            "place": number,
+            "job": place.job.id if place.job else "another program",
+            "state": "running" if place.running else "waiting",
+            "workspace": str(place.job.workspace_root) if place.job else None,
+        }
+        for number, place in enumerate(line, start=0 if any(place.running for place in line) else 1)
+    ]
+    if json:
+        for row in rows:
+            output.print_json(row)
+        return
+    elsewhere = any(row["workspace"] != str(here.root) for row in rows)
+    shown = ["place", "job", "state", *(["workspace"] if elsewhere else [])]
+    output.print_table(rows, shown, empty="Nothing runs and nothing waits.")
 
 
 def follow_to_the_end(job: JobFolder, *, json: bool = False) -> None:

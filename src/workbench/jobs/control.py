@@ -67,6 +67,7 @@ def resume(job: JobFolder) -> JobFolder:
         UserError: it is still going, or it is done.
     """
     with FileLock(job.path / ".resuming"):  # of two that resume it at once, the second finds it queued
+        _ = job.spec  # it may have been deleted meanwhile
         status = job.status()
         if status.live:
             raise UserError(f"{job.id} is {status.state}", do="There is nothing to resume.")

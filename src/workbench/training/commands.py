@@ -1,4 +1,4 @@
-"""`workbench train` and `workbench runs`."""
+"""`workbench train` and `workbench runs`; see also `history_commands`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import typer
 from workbench import output
 from workbench.errors import UserError
 from workbench.output import AsJson, InWorkspace
+from workbench.training import history_commands
 from workbench.workspace import find
 
-app = output.subcommands("Runs: list, show, stop, resume.")
+app = output.subcommands("Runs: list, show, stop, resume; tag, compare, clone, delete.")
+history_commands.add_to(app)
 Name = Annotated[str, typer.Argument(help="The run's name.")]
-_COLUMNS = ["run", "state", "step", "steps", "loss", "eval_loss", "tokens_per_second", "adapter"]
+_COLUMNS = ["run", "state", "step", "steps", "loss", "eval_loss", "tokens_per_second", "tags", "adapter"]
 
 
 def train(
@@ -22,6 +24,13 @@ def train(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Lay a value over the recipe: lora.r=8. May be repeated.")
     ] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option("--grid", help="One run for each combination: lora.r=8,16. May be repeated."),
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="With --grid: tell the runs and their steps, start none.")
+    ] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show its progress until it ends.")] = False,
     json: AsJson = False,
     workspace: InWorkspace = None,
@@ -32,6 +41,14 @@ def train(
     from workbench.training.control import start_run
 
     place = find(workspace)
+    if grid:
+        if follow:
+            raise UserError("--follow shows one run, a grid has several", do="Leave --follow out.")
+        changes = _changes(set_ or [])
+        history_commands.train_grid(place, place.recipe(recipe), name, grid, changes, only_plan=plan, json=json)
+        return
+    if plan:
+        raise UserError("--plan is for a grid", do="Give --grid too.")
     job = start_run(place, place.recipe(recipe), name, _changes(set_ or []))
     if follow:
         follow_to_the_end(job, json=json)
@@ -45,16 +62,30 @@ def train(
 
 
 @app.command("list")
-def list_(json: AsJson = False, workspace: InWorkspace = None) -> None:
-    """All runs, newest first."""
-    from workbench.training import runs
+def list_(
+    tag: Annotated[str | None, typer.Option("--tag", help="Only those with this tag.")] = None,
+    state: Annotated[str | None, typer.Option("--state", help="Only those in this state, e.g. done.")] = None,
+    method: Annotated[str | None, typer.Option("--method", help="Only those of this method, e.g. dpo.")] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Only those trained on this dataset.")] = None,
+    json: AsJson = False,
+    workspace: InWorkspace = None,
+) -> None:
+    """Runs, newest first."""
+    from workbench.training import history, runs
 
-    rows = [run.as_dict() for run in runs.runs(find(workspace))]
+    every = runs.runs(find(workspace))
+    found = history.matching(every, tag=tag, state=state, method=method, dataset=dataset)
     if json:
-        for row in rows:
-            output.print_json(row)
-    else:
-        output.print_table(rows, _COLUMNS, empty="No runs yet. Start one with `workbench train RECIPE --name NAME`.")
+        for run in found:
+            output.print_json(run.as_dict())
+        return
+    empty = (
+        "None of the runs is like that."
+        if every
+        else "No runs yet. Start one with `workbench train RECIPE --name NAME`."
+    )
+    rows = [{**run.as_dict(), "tags": " ".join(run.tags)} for run in found]
+    output.print_table(rows, _COLUMNS, empty=empty)
 
 
 @app.command()

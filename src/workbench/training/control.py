@@ -56,7 +56,8 @@ def start_run(workspace: Workspace, recipe: Path, name: str, changes: dict[str, 
         )
     arguments = {
         "recipe": checked.model_dump(mode="json"),
-        "recipe_name": recipe.stem,
+        # A run's own recipe, taken for another one, is known by the run.
+        "recipe_name": recipe.parent.name if recipe.parent.parent == workspace.runs else recipe.stem,
         "base": base,
         "system": checked.system_prompt if checked.system_prompt is not None else settings.system_prompt,
     }

@@ -68,7 +68,8 @@ def add_head(model: Any) -> None:
     """Give a causal language model the head that TRL's trainers call for (`fused_lm_head=True`), by `token_log_probs`.
 
     TRL's own (`trl.trainer.utils.add_fused_lm_head`) scores every position on CPU, the prompt's and the padding's too.
-    Without that keyword the model computes as before. Call it after the trainer was made, which adds its own.
+    Without that keyword the model computes as before. Call it after the trainer was made, which adds its own. Entropy
+    and mean logits, which only feed figures that a run does not tell, are zero.
 
     Args:
         model: a transformers model without bias, scale or soft cap on its logits.
@@ -90,6 +91,7 @@ def add_head(model: Any) -> None:
             loss=-scored.sum() / max(1, len(scored)),
             log_probs=log_probs,
             entropy=zeros.detach(),
+            mean_logits=zeros.detach(),
             is_top1=torch.zeros_like(mask).masked_scatter(mask, likeliest),
             label_mask=mask,
         )

@@ -11,6 +11,7 @@ from workbench.jobs.folder import JobFolder
 from workbench.jobs.follow import EventReader
 from workbench.models.adapter import FOLDER as ADAPTER
 from workbench.models.adapter import MANIFEST
+from workbench.training import tags
 from workbench.workspace import Workspace
 
 
@@ -32,6 +33,8 @@ class RunSummary:
     base: str
     created_at: float
     error: str | None
+    method: str = "sft"
+    tags: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -80,6 +83,8 @@ def summary(job: JobFolder) -> RunSummary:
         base=arguments["base"],
         created_at=spec["created_at"],
         error=status.error,
+        method=arguments["recipe"].get("method", "sft"),
+        tags=tags.read(job.path).tags,
     )
 
 
