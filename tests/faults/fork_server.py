@@ -6,6 +6,8 @@ answer {"code", "fired", "count", "trace"}. `code` is negative for a signal.
 
 from __future__ import annotations
 
+import functools
+import gc
 import json
 import os
 import sys
@@ -25,10 +27,13 @@ def serve(warm_up: str) -> None:
     torch.set_num_threads(1)
     from workbench.jobs import context
     from workbench.jobs.__main__ import main
+    from workbench.training import job
 
     context._SHOW = 0.0  # every progress is written, no heartbeat by the clock: the same writes each time
     context._BEAT = 3600.0
+    job.load_tokenizer = functools.cache(job.load_tokenizer)  # each child has its own copy of the process
     main(warm_up)
+    gc.freeze()
     for line in sys.stdin:
         json.dump(run(json.loads(line)), answers)
         answers.write("\n")
@@ -115,5 +120,4 @@ def _tell(write: Any, told: int, line: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
-    started = time.monotonic()
     serve(sys.argv[1])

@@ -7,8 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,10 @@ class Trials:
         folder = template.path.with_name(name)
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(template.path, folder)
-        return JobFolder(folder)
+        job = JobFolder(folder)
+        long_ago = time.monotonic() - 60  # if its process dies without a word, nobody waits for it
+        job.write_status(replace(job.status(), state="queued", finished_at=None, queued_mark=long_ago), durable=False)
+        return job
 
     def resume(self, job: JobFolder) -> int:
         """Resume it as the command does, undisturbed."""
