@@ -1,11 +1,19 @@
-"""The table of what was disturbed, and how it came out, at the end of the tests' output."""
+"""The server that disturbed runs are run by; and, at the end of the output, the table of how they came out."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sample_training import ready_to_train
+from trial import SHORT, Trials
+
+from workbench.pairs.pair import NewPair
+from workbench.pairs.store import PairStore
+from workbench.workspace import init
 
 MATRIX = "fault matrix"
 
@@ -36,3 +44,23 @@ def table(cells: Counter[tuple[str, str, str]]) -> list[str]:
 def tell(record_property: Any) -> Any:
     """`tell(fault, where, outcome)`: one cell of the matrix."""
     return lambda fault, where, outcome: record_property(MATRIX, (fault, where, outcome))
+
+
+@pytest.fixture(scope="session")
+def trials(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterator[Trials]:
+    """A workspace with pairs, preference pairs and long pairs, and a server that runs jobs quickly."""
+    workspace = ready_to_train(init(tmp_path_factory.mktemp("faults") / "workspace"), tiny_base)
+    with PairStore(workspace.database) as store:
+        asked = [[{"role": "user", "content": f"What is {n} + 1?"}] for n in range(40)]
+        preferences = [
+            NewPair(messages=question, chosen=f"{n + 1}", rejected=f"No, {n}.") for n, question in enumerate(asked)
+        ]
+        long = [NewPair(messages=question, completion=f"{n} and one. " * 60) for n, question in enumerate(asked)]
+        store.add("preferences", preferences, status="accepted")
+        store.add("long", long, status="accepted")
+    trials = Trials(workspace, tmp_path_factory.mktemp("state"))
+    trials.open(trials.prepared("warm-up", "quick", SHORT))
+    try:
+        yield trials
+    finally:
+        trials.close()

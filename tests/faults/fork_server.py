@@ -97,16 +97,16 @@ def _set_clock_back(seconds: float) -> None:
     time.time_ns = lambda: now_ns() - int(seconds * 1e9)
 
 
-def _ask(files: list[tuple[int, str, str]]) -> None:
-    """Put a file into the run's folder when a step's figures have been told: (step, name, content) each."""
+def _ask(files: list[tuple[str, int, str, str]]) -> None:
+    """Put a file into the run's folder when an event has been told: (type, step, name, content) each."""
     from workbench.jobs.context import Context
 
     event = Context.event
 
     def told(self: Context, type: str, **fields: Any) -> None:
         event(self, type, **fields)
-        for step, name, content in files:
-            if type == "metrics" and "loss" in fields and fields["step"] == step:
+        for asked, step, name, content in files:
+            if asked == type and fields.get("step", 0) == step and "eval_loss" not in fields:
                 (self.folder / name).write_text(content)
 
     Context.event = told  # type: ignore[method-assign]

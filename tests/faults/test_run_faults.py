@@ -9,28 +9,19 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import trial
 from injector import KINDS
-from sample_training import ready_to_train
-from trial import Trials
+from trial import SHORT, Trials
 
 from workbench.jobs.folder import JobFolder
-from workbench.pairs.pair import NewPair
-from workbench.pairs.store import PairStore
-from workbench.workspace import init
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the injector reads /proc")
 
 _STRIDE = 61
-_CHANGES = {
-    "max_steps": 4, "save_steps": 2, "eval_steps": 2, "samples.count": 1, "lora.lora_dropout": 0.1,
-    "gradient_accumulation_steps": 2,
-}  # fmt: skip
 _METHODS: dict[str, dict[str, Any]] = {"sft": {}, "dpo": {"method": "dpo", "dataset": "preferences"}}
 _PLACES = {
     r"heavy": "the queue",
@@ -44,33 +35,13 @@ _PLACES = {
 
 
 @pytest.fixture(scope="module")
-def trials(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterator[Trials]:
-    """A workspace with runs of both methods that have not started, and a server that can start them quickly."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WORKBENCH_STATE", str(tmp_path_factory.mktemp("state")))
-        workspace = ready_to_train(init(tmp_path_factory.mktemp("faults") / "workspace"), tiny_base)
-        with PairStore(workspace.database) as store:
-            pairs = [
-                NewPair(messages=[{"role": "user", "content": f"{n} + 1?"}], chosen=f"{n + 1}", rejected=f"No, {n}.")
-                for n in range(40)
-            ]
-            store.add("preferences", pairs, status="accepted")
-        trials = Trials(workspace)
-        trials.open(trials.prepared("warm-up", "quick", _CHANGES))
-        try:
-            yield trials
-        finally:
-            trials.close()
-
-
-@pytest.fixture(scope="module")
 def undisturbed(trials: Trials) -> Callable[[str], tuple[JobFolder, JobFolder]]:
     """`undisturbed(method)`: the run before its start, and after."""
     made: dict[str, tuple[JobFolder, JobFolder]] = {}
 
     def run(method: str) -> tuple[JobFolder, JobFolder]:
         if method not in made:
-            template = trials.prepared(f"{method}-template", "quick", {**_CHANGES, **_METHODS[method]})
+            template = trials.prepared(f"{method}-template", "quick", {**SHORT, **_METHODS[method]})
             job = trials.copy(template, f"{method}-undisturbed")
             assert trials.run(job) == 0
             assert job.status().state == "done"

@@ -19,9 +19,14 @@ from workbench.jobs.folder import JobFolder
 from workbench.jobs.follow import EventReader
 from workbench.training import checkpoint, runs
 from workbench.training.control import start_run
-from workbench.workspace import Workspace, state_folder
+from workbench.workspace import Workspace
 
 ADAPTER = "adapter/adapter_model.safetensors"
+SHORT = {
+    "max_steps": 4, "save_steps": 2, "eval_steps": 2, "samples.count": 1, "lora.lora_dropout": 0.1,
+    "gradient_accumulation_steps": 2,
+}  # fmt: skip
+"""What makes the recipe `quick` a run of two seconds that has all a run can have."""
 _OF_THE_MOMENT = {"time", "tokens_per_second", "memory_bytes", "cpu", "gpu"}
 _HISTORY = {"metrics", "sample", "checkpoint", "best", "overfitting", "early_stop", "learning_rate"}
 
@@ -31,6 +36,8 @@ class Trials:
     """A workspace whose jobs run in children of a fork server."""
 
     workspace: Workspace
+    state: Path
+    """The queue's folder, of these jobs alone."""
     server: subprocess.Popen[str] | None = None
     trace: list[tuple[str, str]] = field(default_factory=list)
     """The changes of the file system that the last run made: what and where."""
@@ -53,7 +60,7 @@ class Trials:
         self.server = subprocess.Popen(
             [sys.executable, "-P", str(script), str(warm_up.path)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**job_environment(), "OMP_NUM_THREADS": "1"},
+            env={**job_environment(), "OMP_NUM_THREADS": "1", "WORKBENCH_STATE": str(self.state)},
         )  # fmt: skip
 
     def close(self) -> None:
@@ -64,14 +71,14 @@ class Trials:
 
     def run(
         self, job: JobFolder, kind: str = "kill", at: int = 0, *, clock: float = 0.0,
-        asks: Sequence[tuple[int, str, str]] = (),
+        asks: Sequence[tuple[str, int, str, str]] = (),
     ) -> int:  # fmt: skip
         """Do the job in a child of the server; its exit code, negative for a signal."""
         assert self.server
         assert self.server.stdin
         assert self.server.stdout
         order = {
-            "folder": str(job.path), "roots": [str(job.path), str(state_folder())], "state": str(state_folder()),
+            "folder": str(job.path), "roots": [str(job.path), str(self.state)], "state": str(self.state),
             "kind": kind, "at": at, "clock": clock, "asks": list(asks),
         }  # fmt: skip
         self.server.stdin.write(json.dumps(order) + "\n")
@@ -91,10 +98,10 @@ class Trials:
         job.write_status(replace(job.status(), state="queued", finished_at=None, queued_mark=long_ago), durable=False)
         return job
 
-    def resume(self, job: JobFolder) -> int:
+    def resume(self, job: JobFolder, *, clock: float = 0.0) -> int:
         """Resume it as the command does, undisturbed."""
         codes: list[int] = []
-        launch, control._launch = control._launch, lambda job: codes.append(self.run(job))
+        launch, control._launch = control._launch, lambda job: codes.append(self.run(job, clock=clock))
         try:
             control.resume(job)
         finally:

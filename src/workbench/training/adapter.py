@@ -11,7 +11,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from workbench import files
-from workbench.models.adapter import FOLDER, MANIFEST
+from workbench.models.adapter import FOLDER, MANIFEST, seal
 from workbench.models.local import fingerprint
 
 _ASIDE = ".adapter-"
@@ -64,7 +64,7 @@ def _fill(
         "system_prompt": system_prompt,
         "files": {name: files.sha256_of(aside / name) for name in names},
     }
-    files.write_json(aside / MANIFEST, manifest)
+    files.write_json(aside / MANIFEST, {**manifest, "seal": seal(manifest)})
     aside.chmod(0o755)
     files.fsync_folder(aside)
 
