@@ -55,7 +55,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterato
         preferences = [
             NewPair(messages=question, chosen=f"{n + 1}", rejected=f"No, {n}.") for n, question in enumerate(asked)
         ]
-        long = [NewPair(messages=question, completion=f"{n} and one. " * 60) for n, question in enumerate(asked)]
+        long = [NewPair(messages=question, completion=f"{n} and one. " * 45) for n, question in enumerate(asked)]
         store.add("preferences", preferences, status="accepted")
         store.add("long", long, status="accepted")
     trials = Trials(workspace, tmp_path_factory.mktemp("state"))
