@@ -63,7 +63,7 @@ class JobBoard:
     def live(self) -> list[Job]:
         """Queued, running or stopping; the running ones first, then in the order in which they came."""
         going = [job for job in self.jobs if job.live]
-        return sorted(going, key=lambda job: (job.status.state == "queued", job.status.queued_at))
+        return sorted(going, key=lambda job: (job.status.state == "queued", job.status.queued_mark or 0.0))
 
     def find(self, id: str) -> Job | None:
         """The job with this id; for a run, its name."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import hashlib
 import json
 import os
+import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +29,10 @@ def fsync_file(path: Path) -> None:
     """Make the contents of `path` durable (for files that a library wrote)."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+_HERE = -100  # AT_FDCWD
+_EXCHANGE = 2  # RENAME_EXCHANGE, RENAME_SWAP
 
 
 @contextmanager
@@ -84,6 +92,49 @@ def strict_json(value: Any, *, default: Callable[[Any], Any] | None = None) -> s
     except ValueError:
         lax = json.dumps(value, ensure_ascii=False, default=default)
         return json.dumps(json.loads(lax, parse_constant=lambda _: None), ensure_ascii=False)
+
+
+def replace_folder(aside: Path, target: Path) -> None:
+    """Give a folder, whose contents are durable, the name of another one beside it, durably.
+
+    At no moment is there none, where the system can exchange two names; what was there is then at `aside`.
+    """
+    if not target.exists():
+        aside.replace(target)
+    else:
+        try:
+            exchange(aside, target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ENOSYS):
+                raise
+            shutil.rmtree(target)
+            aside.replace(target)
+    fsync_folder(target.parent)
+
+
+def exchange(a: Path, b: Path) -> None:
+    """Let two folders or files change places at one stroke.
+
+    Raises:
+        OSError: one of them is not there, or this system or disk cannot do it.
+    """
+    names = os.fsencode(a), os.fsencode(b)
+    libc: Any = ctypes.CDLL(None, use_errno=True) if sys.platform in ("linux", "darwin") else None
+    if hasattr(libc, "renameat2"):
+        failed = libc.renameat2(_HERE, names[0], _HERE, names[1], _EXCHANGE)
+    elif hasattr(libc, "renamex_np"):
+        failed = libc.renamex_np(*names, _EXCHANGE)
+    else:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), str(b))
+    if failed:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(b))
+
+
+def remove_asides(folder: Path) -> None:
+    """Remove what writers of files in `folder` that were killed have left; none may be at work."""
+    for aside in folder.glob(".*.tmp"):
+        aside.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

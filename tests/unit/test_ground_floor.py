@@ -281,7 +281,7 @@ def test_an_unreadable_job_hides_no_other(workspace: Workspace) -> None:
 
 def test_a_job_without_a_process_is_stopped_now(workspace: Workspace) -> None:
     job = write_index_job(workspace, "handbook", "queued")
-    job.write_status(Status(queued_at=time.time()))
+    job.write_status(Status(queued_at=time.time(), queued_mark=time.monotonic()))
     control.stop(job, now=True)
     assert job.stop_file.exists()
 

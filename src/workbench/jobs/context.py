@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 import time
@@ -17,6 +18,7 @@ from workbench.jobs.folder import JobFolder, Progress, Status
 from workbench.jobs.memory import peak_memory_bytes
 from workbench.workspace import Workspace
 
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 _BEAT = 2.0  # seconds between heartbeats
 _SHOW = 0.25  # seconds at least between two writes of progress
 Value = TypeVar("Value")
@@ -44,8 +46,9 @@ class Context:
         self._terminated = threading.Event()
         self._ended = threading.Event()
         self._events = job.events.open("ab", buffering=0)
+        self._unwritten = b""  # whole events, and the rest of one, that a full disk keeps from the file
         if self._events.tell() and not _ends_with_newline(job):
-            self._events.write(b"\n")  # a line torn by kill -9 stays one bad line
+            self._unwritten = b"\n"  # a line torn by kill -9 stays one bad line
 
     # What a job's function calls
 
@@ -94,10 +97,25 @@ class Context:
                 self._show()
 
     def event(self, type: str, **fields: Any) -> None:
-        """Append one event; it is in the file (not yet fsynced) when this returns. NaN and infinity become null."""
+        """Append one event; it is in the file (see `sync_events`) when this returns. NaN and infinity become null.
+
+        While the disk is full, events wait in memory and are written in their order with a later one.
+        """
         line = files.strict_json({"time": round(time.time(), 3), "type": type, **fields})
         with self._lock:
-            self._events.write(line.encode() + b"\n")
+            self._unwritten += line.encode() + b"\n"
+            with contextlib.suppress(OSError):
+                self._write_events()
+
+    def sync_events(self) -> None:
+        """Make all events so far durable: what is written after this may count on them.
+
+        Raises:
+            OSError: the disk is full or fails.
+        """
+        with self._lock:
+            self._write_events()
+            os.fsync(self._events.fileno())
 
     def message(self, text: str, *, level: str = "info") -> None:
         """Tell the user something: level info, warning or error."""
@@ -127,13 +145,17 @@ class Context:
         self._terminated.set()
 
     def set_state(self, state: str, **changes: Any) -> None:
-        """Write a new state durably and tell it as an event."""
+        """Tell a new state as an event and write it durably.
+
+        Raises:
+            OSError: the disk is full or fails.
+        """
         with self._lock:
+            self.event("state", state=state, **({"error": changes["error"]} if changes.get("error") else {}))
             if state == "running":
                 self._running_since = time.monotonic()
             self._status = replace(self._status, state=state, **changes)
             self._write(durable=True)
-        self.event("state", state=state, **({"error": changes["error"]} if changes.get("error") else {}))
 
     def beat(self) -> None:
         """Write heartbeats until `end`, in a thread of its own."""
@@ -142,11 +164,21 @@ class Context:
                 if not self._ended.is_set():
                     self._show()
 
-    def end(self) -> None:
-        """Stop the heartbeat and make the events durable."""
+    def end(self, state: str, **changes: Any) -> None:
+        """Stop the heartbeat, make the events durable, and only then write the last state.
+
+        Raises:
+            OSError: the disk is full or fails; the job will be found lost, and can be resumed.
+        """
         with self._lock:
             self._ended.set()
-            os.fsync(self._events.fileno())
+            self.sync_events()
+            self.set_state(state, finished_at=time.time(), **changes)
+
+    def _write_events(self) -> None:
+        while self._unwritten:
+            written = self._events.write(self._unwritten) or 0
+            self._unwritten = self._unwritten[written:]
 
     def _show(self) -> None:
         with contextlib.suppress(OSError):  # who looks on sees the last one; a full disk ends what saves, not this
@@ -175,8 +207,17 @@ def told(error: BaseException, job: JobFolder) -> str:
         return str(error)
     if isinstance(error, MemoryError):
         return "out of memory. Use a smaller model, batch or max_length."
-    traceback.print_exception(error)
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return of_the_disk(error)
+    with contextlib.suppress(OSError):
+        traceback.print_exception(error)
     return f"{type(error).__name__}: {error} (the details are in {job.log})"
+
+
+def of_the_disk(error: OSError) -> str:
+    """What the user reads of a disk that is full or fails."""
+    what = (error.strerror or str(error)).lower()
+    return f"{f'{error.filename}: ' if error.filename else ''}{what}. Free space or mend the disk, then resume."
 
 
 def _ends_with_newline(job: JobFolder) -> bool:

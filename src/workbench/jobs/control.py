@@ -43,19 +43,19 @@ def start(
         workspace.jobs.mkdir(parents=True, exist_ok=True)
         slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:40]
         folder = workspace.jobs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}-{slug}"
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        raise UserError(f"{folder.name!r} exists", where=str(folder), do="Choose another name.") from None
     job = JobFolder(folder)
     now = time.time()
     spec = {"kind": kind, "title": title, "arguments": arguments, "created_at": now}
-    try:
-        files.write_json(folder / "spec.json", spec)
-        job.write_status(Status(queued_at=now))
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)  # or its name would be taken by what no list shows
-        raise
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / ".starting"):
+        _make(folder)
+        try:
+            job.write_status(Status(queued_at=now, queued_mark=time.monotonic()))
+            files.write_json(folder / "spec.json", spec)  # last: with it the folder is a job
+            files.fsync_folder(folder.parent)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # or its name would be taken by what no list shows
+            raise
     _launch(job)
     return job
 
@@ -76,7 +76,11 @@ def resume(job: JobFolder) -> JobFolder:
         job.stop_file.unlink(missing_ok=True)
         job.pause_file.unlink(missing_ok=True)
         again = Status(
-            attempt=status.attempt + 1, queued_at=time.time(), progress=status.progress, figures=status.figures
+            attempt=status.attempt + 1,
+            queued_at=time.time(),
+            queued_mark=time.monotonic(),
+            progress=status.progress,
+            figures=status.figures,
         )
         job.write_status(again)
         _launch(job)
@@ -125,6 +129,16 @@ def find(workspace: Workspace, name: str) -> JobFolder:
 def reap() -> None:
     """Collect finished children of this process."""
     _children[:] = [child for child in _children if child.poll() is None]
+
+
+def _make(folder: Path) -> None:
+    """Make the folder of a new job, or take over one whose maker was killed before it was a job."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        made = (path.name for path in folder.iterdir()) if folder.is_dir() else [folder.name]
+        if any(name != "status.json" and not name.startswith(".") for name in made):
+            raise UserError(f"{folder.name!r} exists", where=str(folder), do="Choose another name.") from None
 
 
 def _created(job: JobFolder) -> float | None:

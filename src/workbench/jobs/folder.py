@@ -41,13 +41,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Status:
-    """What status.json holds. Times are seconds since the epoch, but for `pid_started` (see `start_mark`)."""
+    """What status.json holds. Times are seconds since the epoch, and only shown; nothing is ordered by them."""
 
     state: str = "queued"
     pid: int | None = None
     pid_started: float | None = None
+    """See `start_mark`."""
     attempt: int = 1
     queued_at: float = 0.0
+    queued_mark: float | None = None
+    """`time.monotonic()` then, the same for all processes since the machine was started."""
     started_at: float | None = None
     finished_at: float | None = None
     heartbeat: float | None = None
@@ -130,6 +133,11 @@ class JobFolder:
             return replace(status, state="paused")
         return status
 
+    def to_be_started(self) -> Status | None:
+        """Its status, if it was queued and no process has taken it up yet."""
+        status = self._read()
+        return status if status.state == "queued" and status.pid is None else None
+
     def write_status(self, status: Status, *, durable: bool = True) -> None:
         """Replace status.json; heartbeats need not be durable."""
         files.write_json(self.path / "status.json", asdict(status), durable=durable)
@@ -149,7 +157,7 @@ class JobFolder:
 
     def _process_lives(self, status: Status) -> bool:
         if status.pid is None:
-            return time.time() - status.queued_at < _START_GRACE
+            return status.queued_mark is not None and 0 <= time.monotonic() - status.queued_mark < _START_GRACE
         return process_of(status.pid, status.pid_started) is not None
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
@@ -53,9 +54,8 @@ def heavy_turn(
     """
     queue = _folder()
     me = psutil.Process()
-    ticket = queue / f"{time.time_ns():020d}-{me.pid}.ticket"
     owner = {"pid": me.pid, "started": start_mark(me), "job": str(job.path) if job else None, "since": time.time()}
-    files.write_json(ticket, owner, durable=False)
+    ticket = _draw(queue, owner)
     lock = FileLock(queue / "lock")
     ahead_shown = -1
     try:
@@ -73,7 +73,8 @@ def heavy_turn(
                 ahead_shown = ahead
                 waiting(ahead)
             time.sleep(_POLL)
-        files.write_json(ticket, {**owner, "running": True}, durable=False)
+        with _writing(queue):
+            files.write_json(ticket, {**owner, "running": True}, durable=False)
         yield
     finally:
         ticket.unlink(missing_ok=True)
@@ -101,7 +102,7 @@ def move(job: JobFolder, where: str) -> list[Place]:
     """
     assert where in MOVES, where
     queue = _folder()
-    with FileLock(queue / "order.lock"):  # two who move at the same time move one after the other
+    with _writing(queue):
         line = line_up()
         waiting = [place for place in line if not place.running]
         path = job.path.resolve()
@@ -122,6 +123,22 @@ def _folder() -> Path:
     queue = state_folder() / "heavy"
     queue.mkdir(parents=True, exist_ok=True)
     return queue
+
+
+def _draw(queue: Path, owner: dict[str, Any]) -> Path:
+    """Take the next ticket. They are counted, not timed: when the clock is set back, nobody overtakes."""
+    with _writing(queue):
+        files.remove_asides(queue)
+        drawn = [path.name.partition("-")[0] for path in queue.glob("*.ticket")]
+        number = max((int(digits) for digits in drawn if digits.isdigit()), default=0) + 1
+        ticket = queue / f"{number:020d}-{owner['pid']}.ticket"
+        files.write_json(ticket, owner, durable=False)
+    return ticket
+
+
+def _writing(queue: Path) -> FileLock:
+    """Held by whoever writes in the queue's folder: one after the other."""
+    return FileLock(queue / "order.lock")
 
 
 def _order(queue: Path) -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from workbench import files
 from workbench.errors import UserError
@@ -14,7 +17,7 @@ from workbench.workspace import Workspace
 FOLDER = "adapter"
 """The folder inside a run's; PEFT's own format."""
 MANIFEST = "workbench-manifest.json"
-"""{"base", "base_fingerprint", "model", "system_prompt", "files": {name: sha256}}; written last."""
+"""{"base", "base_fingerprint", "model", "system_prompt", "files": {name: sha256}, "seal"}; written last."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ def has_adapter(run: Path) -> bool:
     return (run / FOLDER / MANIFEST).is_file()
 
 
+def seal(manifest: Mapping[str, Any]) -> str:
+    """The sha256 of a manifest, its own seal left out."""
+    rest = {name: value for name, value in manifest.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
 def verified_adapter(run: Path, base_folder: Path) -> Path:
     """The adapter's folder, after checking every file and that it was trained on this base.
 
@@ -60,9 +69,11 @@ def verified_adapter(run: Path, base_folder: Path) -> Path:
         raise UserError(f"the run {run.name!r} has no adapter", do="Let it finish, or see `workbench runs list`.")
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        expected, base = manifest["files"], manifest["base_fingerprint"]
-    except (OSError, ValueError, KeyError):
+        expected, base = dict(manifest["files"]), manifest["base_fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
         raise UserError("has no readable manifest", where=str(folder), do="Train the run again.") from None
+    if "seal" in manifest and manifest["seal"] != seal(manifest):  # adapters of older versions have none
+        raise UserError(f"{MANIFEST} is not what was written", where=str(folder), do="Train the run again.")
     for name, digest in expected.items():
         if not (folder / name).is_file() or files.sha256_of(folder / name) != digest:
             raise UserError(f"{name} is not what was written", where=str(folder), do="Train the run again.")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from workbench import files
 from workbench.errors import UserError
-from workbench.models.adapter import FOLDER, MANIFEST
+from workbench.models.adapter import FOLDER, MANIFEST, seal
 from workbench.models.local import fingerprint
 
 INITIAL = "initial"
 """The folder of a run with the adapter as it began, where beginning changed the base's weights."""
+_ASIDE = ".adapter-"
 
 
 def changes_base(init_lora_weights: bool | str) -> bool:
@@ -71,13 +75,32 @@ def write(
         system_prompt: what it was told before every prompt.
         card: the model card.
         state_dict: the trained parameters, where `trained` holds a share of them only.
+
+    Raises:
+        OSError: the disk is full or fails; an earlier adapter is still there.
     """
-    target = run / FOLDER
-    aside = Path(tempfile.mkdtemp(prefix=".adapter-", dir=run))
+    for torn in run.glob(f"{_ASIDE}*"):
+        shutil.rmtree(torn, ignore_errors=True)
+    aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=run))
+    try:
+        _fill(aside, trained, base, base_folder, model, system_prompt, card, state_dict)
+        files.replace_folder(aside, run / FOLDER)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)  # or what it has changed places with
+    return run / FOLDER
+
+
+def _fill(
+    aside: Path, trained: Any, base: str, base_folder: Path, model: str, system_prompt: str | None, card: str,
+    state_dict: dict[str, Any] | None,
+) -> None:  # fmt: skip
     trained.peft_config["default"].base_model_name_or_path = base  # PEFT put this machine's folder there
-    initial = run / INITIAL
+    initial = aside.parent / INITIAL
     conversion = {"path_initial_model_for_weight_conversion": str(initial)} if initial.is_dir() else {}
-    trained.save_pretrained(str(aside), save_embedding_layers=False, state_dict=state_dict, **conversion)
+    try:
+        trained.save_pretrained(str(aside), save_embedding_layers=False, state_dict=state_dict, **conversion)
+    except SafetensorError as error:  # an OSError that has come through Rust
+        raise OSError(errno.EIO, str(error), str(aside)) from None
     files.write_text(aside / "README.md", card)
     names = sorted(path.name for path in aside.iterdir())
     for name in names:
@@ -89,16 +112,9 @@ def write(
         "system_prompt": system_prompt,
         "files": {name: files.sha256_of(aside / name) for name in names},
     }
-    files.write_json(aside / MANIFEST, manifest)
+    files.write_json(aside / MANIFEST, {**manifest, "seal": seal(manifest)})
     aside.chmod(0o755)
-    replaced = run / f".replaced-{FOLDER}"
-    shutil.rmtree(replaced, ignore_errors=True)
-    if target.exists():
-        target.replace(replaced)
-    aside.replace(target)
-    files.fsync_folder(run)
-    shutil.rmtree(replaced, ignore_errors=True)
-    return target
+    files.fsync_folder(aside)
 
 
 def model_card(*, run: str, base: str, facts: dict[str, Any]) -> str:

@@ -28,6 +28,9 @@ MANIFEST = "manifest.json"
 TRAINER_STATE = "trainer_state.json"
 """The name under which transformers' Trainer looks for its own state."""
 _STATES = ("exp_avg", "exp_avg_sq", "step")
+_PARAMETERS, _OPTIMIZER, _RANDOM = "adapter.safetensors", "optimizer.safetensors", "random.safetensors"
+_PROGRESS = "progress.json"
+_NEEDED = {_PARAMETERS, _RANDOM, _PROGRESS, TRAINER_STATE}
 
 
 @dataclass
@@ -52,6 +55,8 @@ class Progress:
     train_loss_then: float | None = None
     """`train_loss` at the last evaluation."""
     overfitting: bool = False
+    early: bool = False
+    """Ended here, before its last step, because the evaluations got no better."""
 
 
 Tensors = Mapping[str, torch.Tensor]
@@ -59,7 +64,7 @@ Tensors = Mapping[str, torch.Tensor]
 
 def save_checkpoint(
     run: Path, progress: Progress, parameters: Tensors, moments: Tensors | None,
-    trainer_state: str, random_states: Sequence[Tensors],
+    trainer_state: str, random_states: Sequence[Tensors], why: str,
 ) -> Path:  # fmt: skip
     """Write `checkpoints/step-N`, durably.
 
@@ -70,6 +75,7 @@ def save_checkpoint(
         moments: AdamW's over them, see `moments_of`; None leaves them out.
         trainer_state: the Trainer's own state as JSON.
         random_states: of each process, see `random_state`.
+        why: it is written; told again by a run that goes on from it and finds no event of it.
 
     Raises:
         OSError: the disk is full or fails; no checkpoint of this step is left that would verify.
@@ -80,32 +86,35 @@ def save_checkpoint(
     aside = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
     try:
         contents = {
-            "adapter.safetensors": save({name: whole(tensor) for name, tensor in parameters.items()}),
-            "random.safetensors": save(
+            _PARAMETERS: save({name: whole(tensor) for name, tensor in parameters.items()}),
+            _RANDOM: save(
                 {f"{rank}:{name}": tensor for rank, state in enumerate(random_states) for name, tensor in state.items()}
             ),
             TRAINER_STATE: trainer_state.encode(),
-            "progress.json": json.dumps(vars(progress)).encode(),
+            _PROGRESS: json.dumps({**vars(progress), "why": why}).encode(),
         }
         if moments is not None:
-            contents["optimizer.safetensors"] = save(dict(moments))
+            contents[_OPTIMIZER] = save(dict(moments))
         digests = {name: files.write_new(aside / name, data) for name, data in contents.items()}
         files.write_new(aside / MANIFEST, json.dumps(digests).encode())
         files.fsync_folder(aside)
         aside.chmod(0o755)
-        shutil.rmtree(target, ignore_errors=True)  # of an attempt whose later steps were undone
-        aside.replace(target)
-        files.fsync_folder(folder)
+        files.replace_folder(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return target
 
 
-def tidy(run: Path, keep: int, best_step: int | None) -> None:
-    """Remove all checkpoints but the newest `keep` and the one of `best_step`, and what was being written."""
-    for old in all_of(run)[:-keep]:
-        if step_of(old) != best_step:
-            shutil.rmtree(old, ignore_errors=True)
+def tidy(run: Path, step: int, keep: int, best_step: int | None) -> None:
+    """After one was written at `step`: keep the newest `keep` up to it and the one of `best_step`, remove the others.
+
+    Those of later steps did not verify when the run went on from an earlier one; they must not count as the newest.
+    """
+    upto = [folder for folder in all_of(run) if step_of(folder) <= step]
+    kept = {*upto[-keep:], at_step(run, best_step or -1)}
+    for folder in all_of(run):
+        if folder not in kept:
+            shutil.rmtree(folder, ignore_errors=True)
     for torn in (run / FOLDER).glob(".writing-*"):
         shutil.rmtree(torn, ignore_errors=True)
 
@@ -141,31 +150,50 @@ def fault_of(folder: Path) -> str | None:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return "its manifest is missing or torn"
+    if not isinstance(manifest, dict) or not manifest.keys() >= _NEEDED:
+        return "its manifest is not what was written"
     for name, expected in manifest.items():
-        path = folder / name
-        if not path.is_file():
+        try:
+            if files.sha256_of(folder / name) != expected:
+                return f"{name} is not what was written"
+        except FileNotFoundError:
             return f"{name} is missing"
-        if files.sha256_of(path) != expected:
-            return f"{name} is not what was written"
+        except (OSError, ValueError):
+            return f"{name} cannot be read"
+    try:
+        progress_in(folder)
+    except TypeError:
+        return "it was written by another version"
     return None
 
 
 def progress_in(folder: Path) -> Progress:
     """Where the run was; the folder must have been verified."""
-    return Progress(**json.loads((folder / "progress.json").read_text(encoding="utf-8")))
+    saved = _progress(folder)
+    saved.pop("why", None)
+    return Progress(**saved)
+
+
+def why_of(folder: Path) -> str:
+    """Why a checkpoint was written; the folder must have been verified."""
+    return _progress(folder).get("why", "schedule")
+
+
+def _progress(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
 
 
 @torch.no_grad()
 def load_parameters(folder: Path, parameters: Tensors) -> None:
     """Bring the trained parameters back; the folder must have been verified."""
-    saved = load_file(folder / "adapter.safetensors")
+    saved = load_file(folder / _PARAMETERS)
     for name, parameter in parameters.items():
         parameter.copy_(_as_shared(saved[name], parameter))
 
 
 def load_optimizer(folder: Path, parameters: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer) -> None:
     """Bring AdamW's moments back; the folder must have been verified."""
-    tensors = load_file(folder / "optimizer.safetensors")
+    tensors = load_file(folder / _OPTIMIZER)
     for name, parameter in parameters.items():
         optimizer.state[parameter] = {
             key: _as_shared(tensors[f"{key}:{name}"].to(parameter.device), parameter)  # "step" goes there, too
@@ -189,7 +217,7 @@ def random_state() -> dict[str, torch.Tensor]:
 
 def load_random_state(folder: Path, rank: int) -> None:
     """Bring this process's generators back; the folder must have been verified."""
-    saved = load_file(folder / "random.safetensors")
+    saved = load_file(folder / _RANDOM)
     state = {name.partition(":")[2]: tensor for name, tensor in saved.items() if name.startswith(f"{rank}:")}
     if not state:
         return  # the run goes on with more processes than it was saved by

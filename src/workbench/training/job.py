@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from workbench import files
@@ -18,6 +19,7 @@ from workbench.training.launch import launch
 from workbench.training.prepare import PREPARED, Prepared, facts, prepare
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import LaunchSettings
+from workbench.training.runs import events
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -91,8 +93,7 @@ def _train(context: Context, recipe: Recipe, *, dry: bool) -> dict[str, Any]:
         raise UserError("every pair is longer than max_length", do="Raise max_length in the recipe.")
     resume = checkpoint.newest_whole(context.folder, lambda fault: context.message(fault, level="warning"))
     resume = together.common_checkpoint(context.folder, resume)
-    if context.attempt > 1 or resume:
-        context.event("resumed", step=checkpoint.step_of(resume) if resume else -1)
+    changes = _go_on(context, resume) if context.attempt > 1 or resume else []
     plan = model.plan(recipe, base_folder)
     context.event("path", path=plan.path, why=plan.why, dtype=plan.dtype, device=plan.device)
     context.message(f"{plan.path} path{f', because {plan.why}' if plan.why else ''}, {plan.dtype}, {plan.device}")
@@ -108,7 +109,9 @@ def _train(context: Context, recipe: Recipe, *, dry: bool) -> dict[str, Any]:
     measured = probe.Probe(trainer, context, recipe, training, evaluation, dry=dry)
     if recipe.launch.num_processes == 1:
         trainer.add_callback(measured)
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    trainer.steering.repeat(changes)
+    context.check_stop()
+    trainer.conduct(resume)
     if not trainer.steering.stopped:
         trainer.load_best()
     folder = _write_adapter(context, recipe, prepared, trainer, base_name)
@@ -120,6 +123,23 @@ def _train(context: Context, recipe: Recipe, *, dry: bool) -> dict[str, Any]:
         "adapter": folder, "steps": trainer.state.global_step, "eval_loss": progress.eval_loss,
         "best_step": progress.best_step, "tokens": progress.tokens, "stopped_early": trainer.steering.early,
     }  # fmt: skip
+
+
+def _go_on(context: Context, resume: Path | None) -> list[dict[str, Any]]:
+    """Tell where the run goes on, and of the checkpoint itself where an end came before that could be told.
+
+    Returns:
+        The changes of the learning rate that were told of before.
+    """
+    from workbench.training import checkpoint
+
+    step = checkpoint.step_of(resume) if resume else -1
+    before = events(context.job)
+    told = any(event["type"] == "checkpoint" and event["step"] == step for event in before)
+    context.event("resumed", step=step)
+    if resume and not told:
+        context.event("checkpoint", step=step, folder=resume.name, why=checkpoint.why_of(resume))
+    return [event for event in before if event["type"] == "learning_rate"]
 
 
 def _encoded(

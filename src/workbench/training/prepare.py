@@ -44,10 +44,16 @@ def prepare(context: Context, recipe: Recipe) -> Prepared:
     """
     path = context.folder / PREPARED
     if path.exists():
-        frozen = json.loads(path.read_text(encoding="utf-8"))
-        pairs = thaw(context.folder, frozen["sha256"])
-        samples = [FrozenPair(**sample) for sample in frozen["samples"]]
-        return _split(pairs, samples, frozen["sha256"])
+        try:
+            frozen = json.loads(path.read_text(encoding="utf-8"))
+            sha256, samples = frozen["sha256"], [FrozenPair(**sample) for sample in frozen["samples"]]
+        except (ValueError, KeyError, TypeError):
+            raise UserError(
+                "is not what this run froze at its start",
+                where=str(path),
+                do="Start a new run; this one cannot be resumed faithfully.",
+            ) from None
+        return _split(thaw(context.folder, sha256), samples, sha256)
     pairs = _accepted(context, recipe)
     samples = [
         FrozenPair(f"sample:{prompt}", [{"role": "user", "content": prompt}], "", "", True, [])

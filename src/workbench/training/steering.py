@@ -6,9 +6,12 @@ comes as files in its folder (see `control`); with several processes the first o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -41,6 +44,8 @@ class Steering(TrainerCallback):
         self.stopped = self.early = False
         self.paused_seconds = 0.0
         self._save_why = ""
+        self._pause = False
+        self._changes: dict[int, float] = {}  # learning rates, by the step after which they are set again
         self._began = self._took = 0.0
         self._tokens_then = progress.tokens
         self._process = psutil.Process()
@@ -62,10 +67,15 @@ class Steering(TrainerCallback):
         if self.threads:
             self.threads.adjust()
         last = state.global_step >= state.max_steps
-        stop = self._obey(state, control)
+        if (again := self._changes.pop(state.global_step, None)) is not None:
+            self._change_learning_rate(again, state.global_step)
+        asked = self._ask(state)
+        self._pause = asked["pause"] and not asked["stop"]
+        if asked["save"]:
+            self._save(control, "asked")
         if state.global_step % self.recipe.save_steps == 0:
             self._save(control, "schedule")
-        if stop and not last:
+        if asked["stop"] and not last:
             self.stopped = control.should_training_stop = True
             self._save(control, "stop")
         if last:
@@ -98,7 +108,45 @@ class Steering(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._save_why = ""
 
-    # What the trainer reads
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        done = sorted(step for step in self._changes if step <= state.global_step)
+        rates = [self._changes.pop(step) for step in done]
+        if rates and rates[-1] != self.progress.learning_rate:  # given in a pause, after the checkpoint was written
+            self._set_learning_rate(rates[-1])
+
+    # What the trainer asks
+
+    def wait_while_paused(self, state: Any, control: Any) -> None:
+        """Wait as long as the user wants, once all of a step is told: a checkpoint of this moment lacks nothing."""
+        if not self._pause or control.should_training_stop:
+            return
+        self._pause = False
+        self.context.event("paused", step=state.global_step)
+        self.context.progress(state.global_step, state.max_steps, unit="steps", message="Paused")
+        while True:
+            asked = self._ask(state)
+            if asked["stop"]:
+                self.stopped = control.should_training_stop = True
+                self.trainer.write_checkpoint("stop")
+                return
+            if asked["save"]:
+                self.trainer.write_checkpoint("asked")
+            if not asked["pause"]:
+                break
+            time.sleep(_PAUSE)
+            self.paused_seconds += _PAUSE
+        self.context.event("continued", step=state.global_step)
+        self.context.progress(state.global_step, state.max_steps, unit="steps", message="Training")
+
+    def repeat(self, changes: Sequence[dict[str, Any]]) -> None:
+        """Let a run that goes on take over the learning rates that it was given before.
+
+        Args:
+            changes: the `learning_rate` events so far. Those of undone steps are done again after the same steps.
+        """
+        self._changes = {event["step"]: event["after"] for event in changes}
+        if changes and _number(self.context.folder / LEARNING_RATE) == changes[-1]["after"]:
+            _remove(self.context.folder / LEARNING_RATE)  # it was told of, and not yet removed
 
     @property
     def save_why(self) -> str:
@@ -162,44 +210,39 @@ class Steering(TrainerCallback):
         progress.train_loss_then = progress.train_loss
         patience = self.recipe.early_stopping_patience
         if patience and progress.evals_since_best >= patience and not control.should_training_stop:
-            self.early = control.should_training_stop = True
+            self.early = progress.early = control.should_training_stop = True
             self._save(control, "end")
             self.context.event("early_stop", step=step, best_step=progress.best_step)
 
-    def _obey(self, state: Any, control: Any) -> bool:
-        """Do what the user asks for at this moment, wait while the run is paused; whether it is to stop."""
-        paused = False
-        while True:
-            asked = self.trainer.agree(self._look() if self.context.first else _NOTHING)
-            pause = asked["pause"] and not asked["stop"]
-            if pause != paused:
-                paused = pause
-                self.context.event("paused" if paused else "continued", step=state.global_step)
-                message = "Paused" if paused else "Training"
-                self.context.progress(state.global_step, state.max_steps, unit="steps", message=message)
-            if asked["learning_rate"] is not None:
-                self._change_learning_rate(asked["learning_rate"], state.global_step)
-            if asked["save"] and paused:
-                self.trainer.write_checkpoint("asked")
-            elif asked["save"]:
-                self._save(control, "asked")
-            if not paused:
-                return asked["stop"]
-            time.sleep(_PAUSE)
-            self.paused_seconds += _PAUSE
+    def _ask(self, state: Any) -> dict[str, Any]:
+        """What the user asks for at this moment; a new learning rate is taken over at once."""
+        asked = self.trainer.agree(self._look() if self.context.first else _NOTHING)
+        if asked["learning_rate"] is not None:
+            self._changes.clear()
+            self._change_learning_rate(asked["learning_rate"], state.global_step)
+        return asked
 
     def _look(self) -> dict[str, Any]:
         folder = self.context.folder
         return {
             "stop": self.context.stop_requested(),
             "pause": self.context.job.pause_file.exists(),
-            "save": _take(folder / SAVE) is not None,
-            "learning_rate": _number(_take(folder / LEARNING_RATE)),
+            "save": _remove(folder / SAVE),
+            "learning_rate": _number(folder / LEARNING_RATE),
         }
 
     def _change_learning_rate(self, wanted: float, step: int) -> None:
         before = self.progress.learning_rate or self.recipe.learning_rate
-        factor = wanted / before
+        self._set_learning_rate(wanted)
+        self.context.event("learning_rate", step=step, before=before, after=wanted)
+        self.context.message(f"learning rate changed from {before:g} to {wanted:g} after step {step}")
+        if self.trainer.is_world_process_zero():
+            with contextlib.suppress(OSError):
+                self.context.sync_events()  # the request may go once the history has it, see `repeat`
+            _remove(self.context.folder / LEARNING_RATE)
+
+    def _set_learning_rate(self, wanted: float) -> None:
+        factor = wanted / (self.progress.learning_rate or self.recipe.learning_rate)
         scheduler = self.trainer.lr_scheduler
         scheduler = getattr(scheduler, "scheduler", scheduler)
         scheduler.base_lrs = [rate * factor for rate in scheduler.base_lrs]
@@ -207,8 +250,7 @@ class Steering(TrainerCallback):
         for group in self.trainer.optimizer.param_groups:
             group["lr"] *= factor
         self.progress.learning_rate = wanted
-        self.context.event("learning_rate", step=step, before=before, after=wanted)
-        self.context.message(f"learning rate changed from {before:g} to {wanted:g} after step {step}")
+        self.trainer.unsaved()
 
     def _tell_threads(self, threads: int, others: float) -> None:
         self.context.message(f"{threads} threads from here on: other processes use {others:.1f} cores")
@@ -224,22 +266,27 @@ class Steering(TrainerCallback):
         return self._process.memory_info().rss
 
 
-def _take(path: Any) -> str | None:
-    """A request's content, which is then removed; None where there is none."""
+def _remove(path: Path) -> bool:
+    """Remove a request; whether there was one."""
     try:
-        text = path.read_text(encoding="utf-8")
         path.unlink()
     except OSError:
-        return None
-    return text
+        return False
+    return True
 
 
-def _number(text: str | None) -> float | None:
+def _number(path: Path) -> float | None:
+    """The number that a request holds; one that holds none is removed."""
     try:
-        value = float(json.loads(text)) if text else None
-    except (ValueError, TypeError):
+        value = float(json.loads(path.read_text(encoding="utf-8")))
+    except OSError:
         return None
-    return value if value is not None and math.isfinite(value) and value > 0 else None
+    except (ValueError, TypeError):
+        value = math.nan
+    if math.isfinite(value) and value > 0:
+        return value
+    _remove(path)
+    return None
 
 
 def _epoch(state: Any) -> float:

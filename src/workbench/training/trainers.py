@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import torch
 from peft.optimizers import create_loraplus_optimizer
-from transformers import PrinterCallback, Trainer
+from transformers import PrinterCallback, Trainer, TrainerState
 from trl import DPOTrainer, GRPOTrainer, KTOTrainer, RewardTrainer, RLOOTrainer, SFTTrainer  # pyright: ignore
 
 from workbench.errors import UserError
@@ -54,6 +54,8 @@ class Conducted(Trainer):
         self.prepare_model()
         self.progress = checkpoint.progress_in(resume) if resume else Progress()
         self._tokens_before = self.progress.tokens
+        self._saved = self.progress.step if resume else -1
+        self._best: tuple[int, dict[str, torch.Tensor]] | None = None  # where its checkpoint could not be written
         self.steering = Steering(self, context, recipe, self.progress)
         self.remove_callback(PrinterCallback)
         self.add_callback(self.steering)
@@ -141,6 +143,23 @@ class Conducted(Trainer):
 
     # What goes on between steps
 
+    def conduct(self, resume: Path | None) -> None:
+        """Train to the end, from a whole checkpoint where there is one; nothing more where that one is the end."""
+        if resume is None:
+            self.train()
+            return
+        state = TrainerState.load_from_json(str(resume / checkpoint.TRAINER_STATE))
+        if state.global_step < state.max_steps and not self.progress.early:
+            self.train(resume_from_checkpoint=str(resume))
+            return
+        self.state = state
+        self.steering.early = self.progress.early
+        self._load_from_checkpoint(str(resume))
+
+    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
+        super()._maybe_log_save_evaluate(*args, **kwargs)
+        self.steering.wait_while_paused(self.state, self.control)
+
     def agree(self, asked: dict[str, Any]) -> dict[str, Any]:
         """What any process was asked, in all of them."""
         agreed = dict(asked)
@@ -177,6 +196,10 @@ class Conducted(Trainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         self.write_checkpoint(self.steering.save_why)
 
+    def unsaved(self) -> None:
+        """What a checkpoint of this step holds has changed since it was written."""
+        self._saved = -1
+
     def write_checkpoint(self, why: str) -> None:
         """Write a checkpoint of this moment and tell of it. A disk that is full is told, and the run goes on.
 
@@ -187,15 +210,20 @@ class Conducted(Trainer):
         if not self._context.first and not self.is_fsdp_enabled:
             return
         parameters, moments = self.whole()
-        if not self._context.first:
+        if not self._context.first or self._saved == self.state.global_step:
             return
         progress = self.progress
         progress.step, progress.scheduler = self.state.global_step, self.lr_scheduler.state_dict()
         self.state.stateful_callbacks = {}
         folder = self._context.folder
         try:
-            target = checkpoint.save_checkpoint(folder, progress, parameters, moments, _as_json(self.state), states)
+            self._context.sync_events()  # a checkpoint is never newer than the history that leads to it
+            target = checkpoint.save_checkpoint(
+                folder, progress, parameters, moments, _as_json(self.state), states, why
+            )
         except OSError as error:
+            if progress.best_step == progress.step:
+                self._best = progress.step, {name: tensor.clone() for name, tensor in parameters.items()}
             if why in ("stop", "end"):
                 raise UserError(
                     f"the checkpoint of step {progress.step} could not be written: {error.strerror or error}",
@@ -208,9 +236,10 @@ class Conducted(Trainer):
                 level="error",
             )
             return
+        self._saved = progress.step
         self._context.event("checkpoint", step=progress.step, folder=target.name, why=why)
         kept = progress.best_step if self._recipe.load_best_model_at_end else None
-        checkpoint.tidy(folder, self._recipe.save_total_limit, kept)
+        checkpoint.tidy(folder, progress.step, self._recipe.save_total_limit, kept)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         checkpoint.load_parameters(Path(resume_from_checkpoint), self.trained)
@@ -235,10 +264,16 @@ class Conducted(Trainer):
         if not (self._recipe.load_best_model_at_end and step) or step == self.state.global_step:
             return
         folder = checkpoint.at_step(self._context.folder, step)
-        if fault := checkpoint.fault_of(folder):
+        if self._best and self._best[0] == step:
+            with torch.no_grad():
+                for name, parameter in self.trained.items():
+                    parameter.copy_(self._best[1][name])
+            self.fast.refresh()
+        elif fault := checkpoint.fault_of(folder):
             self._context.message(f"the best adapter, of step {step}, is not used: {fault}", level="warning")
             return
-        self._load_from_checkpoint(str(folder))
+        else:
+            self._load_from_checkpoint(str(folder))
         self._context.message(f"the adapter is the one of step {step}, the best evaluation")
 
 

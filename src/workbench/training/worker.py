@@ -57,7 +57,9 @@ class WorkerContext(Context):
 
     def ended(self, state: str, **more: Any) -> None:
         """Leave the last word of this process."""
-        self.end()
+        with self._lock:
+            self._ended.set()  # no heartbeat more
+            self.sync_events()
         self._show()
         files.write_json(
             self.folder / EXCHANGE / f"ended-{self.rank}.json",
