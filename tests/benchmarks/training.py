@@ -7,7 +7,8 @@ variant in a process of its own, one after the other. Useful tokens are those th
 each is not counted. "ours" is the product's own trainer. `--preload` gives all of them an allocator (tcmalloc).
 
 The second table compares losses step by step with float32 (`--loss-steps`, two pairs a step); all start from the same
-adapter. The third is for preference pairs (DPO) made of the same file.
+adapter. The third is for preference pairs (DPO) made of the same file. The fourth trains beside a process that keeps a
+core busy.
 """
 
 from __future__ import annotations
@@ -240,7 +241,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--loss-steps", type=int, default=60)
     parser.add_argument("--preload", help="a library for LD_PRELOAD, for all variants alike")
-    parser.add_argument("--only", choices=("speed", "loss", "dpo"), help="one of the tables")
+    parser.add_argument("--only", choices=("speed", "loss", "dpo", "busy"), help="one of the tables")
     parser.add_argument("--variant", help=argparse.SUPPRESS)
     parser.add_argument("--start", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -266,6 +267,14 @@ def main() -> None:
             loss_table({variant: run(variant, given.loss_steps, 2, *more)["losses"] for variant in LOSSES})
     if given.only in (None, "dpo"):
         speed_table({name: run(variant, given.steps, max(1, given.batch // 2)) for name, variant in DPO.items()})
+    if given.only in (None, "busy"):
+        quiet = run("ours", 2 * given.steps, given.batch)
+        neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        try:
+            busy = run("ours", 2 * given.steps, given.batch)
+        finally:
+            neighbour.kill()
+        speed_table({"ours, alone": quiet, "ours, beside a busy process": busy})
 
 
 def speed_table(found: dict[str, dict[str, Any]]) -> None:

@@ -21,7 +21,7 @@ from workbench.jobs.folder import JobFolder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the injector reads /proc")
 
-_STRIDE = 97
+_STRIDE = 149
 _METHODS: dict[str, dict[str, Any]] = {"sft": {}, "dpo": {"method": "dpo", "dataset": "preferences"}}
 _PLACES = {
     r"heavy": "the queue",

@@ -98,7 +98,7 @@ def test_a_reward_model_then_answers_that_it_likes(preferring: Workspace, comman
     assert sum(rewards[-4:]) > sum(rewards[:4])
 
 
-@pytest.mark.parametrize("method", ["grpo", "rloo"])
+@pytest.mark.parametrize("method", ["grpo", pytest.param("rloo", marks=pytest.mark.slow)])  # rloo: from the model above
 def test_online_methods_raise_the_reward_of_a_function(preferring: Workspace, command: Command, method: str) -> None:
     train(
         command, method, f"{method}.rewards=[{{function: length, max_words: 6}}]", f"{method}.num_generations=8",
@@ -138,15 +138,18 @@ def test_what_cannot_be_trained_is_one_clear_error(
 @pytest.mark.parametrize(
     "changes",
     [
-        ["lora.use_rslora=true"],
+        pytest.param(["lora.use_rslora=true"], marks=pytest.mark.slow),
         ["lora.use_dora=true"],
-        ["lora.init_lora_weights=pissa"],
+        pytest.param(["lora.init_lora_weights=pissa"], marks=pytest.mark.slow),
         ["lora.init_lora_weights=pissa_niter_4"],
-        ["lora.init_lora_weights=olora"],
+        pytest.param(["lora.init_lora_weights=olora"], marks=pytest.mark.slow),
         ["lora.loraplus_lr_ratio=16"],
         ["lora.modules_to_save=[lm_head]"],
         ["neftune_noise_alpha=5"],
-        ["lr_scheduler_type=warmup_stable_decay", "lr_scheduler_kwargs={num_decay_steps: 3}"],
+        pytest.param(
+            ["lr_scheduler_type=warmup_stable_decay", "lr_scheduler_kwargs={num_decay_steps: 3}"],
+            marks=pytest.mark.slow,
+        ),
         ["gradient_accumulation_steps=2", "weight_decay=0.1", "max_grad_norm=0.5", "lora.lora_dropout=0.1"],
     ],
 )

@@ -117,17 +117,19 @@ def _fill(
     files.fsync_folder(aside)
 
 
-def model_card(*, run: str, base: str, facts: dict[str, Any]) -> str:
+def model_card(*, run: str, base: str, method: str, facts: dict[str, Any]) -> str:
     """The README.md of an adapter, with the metadata that the hub reads.
 
     Args:
         run: the run's name.
         base: hub id of the base model, or its name.
+        method: how it was trained, as the recipe names it.
         facts: what a reader wants to know, by label.
     """
     table = "\n".join(f"| {label} | {value} |" for label, value in facts.items())
     return (
-        f"---\nbase_model: {base}\nlibrary_name: peft\npipeline_tag: text-generation\ntags:\n- lora\n- sft\n---\n\n"
+        f"---\nbase_model: {base}\nlibrary_name: peft\npipeline_tag: text-generation\n"
+        f"tags:\n- lora\n- {method}\n---\n\n"
         f"# {run}\n\nA LoRA adapter for {base}, trained with Hybrid Workbench.\n\n| | |\n|---|---|\n{table}\n\n"
         "```python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n\n"
         f'base = AutoModelForCausalLM.from_pretrained("{base}")\nmodel = PeftModel.from_pretrained(base, "PATH")\n```\n'

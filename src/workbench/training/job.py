@@ -160,6 +160,7 @@ def _write_adapter(context: Context, recipe: Recipe, prepared: Prepared, trainer
     card = adapter.model_card(
         run=context.folder.name,
         base=_public_name(base_name),
+        method=recipe.method,
         facts={
             **facts(prepared, recipe),
             "method": recipe.method,

@@ -171,7 +171,7 @@ class Steering(TrainerCallback):
         if isinstance(loss, float) and math.isfinite(loss):
             before = self.progress.train_loss
             self.progress.train_loss = loss if before is None else _SMOOTHING * before + (1 - _SMOOTHING) * loss
-        more = {"gpu": torch.cuda.utilization() / 100} if self.trainer.args.device.type == "cuda" else {}
+        more = _gpu_load() if self.trainer.args.device.type == "cuda" else {}
         self.context.event(
             "metrics", step=state.global_step, epoch=_epoch(state), **figures, tokens=tokens,
             tokens_per_second=round(rate, 1), memory_bytes=int(sums["memory"]), cpu=round(sums["cores"], 2), **more,
@@ -264,6 +264,14 @@ class Steering(TrainerCallback):
         if self.trainer.args.device.type == "cuda":
             return torch.cuda.max_memory_allocated()
         return self._process.memory_info().rss
+
+
+def _gpu_load() -> dict[str, float]:
+    """What share of the last moments the GPU was busy; nothing where nvidia-ml-py is not there to tell."""
+    try:
+        return {"gpu": torch.cuda.utilization() / 100}
+    except (ImportError, RuntimeError):
+        return {}
 
 
 def _remove(path: Path) -> bool:

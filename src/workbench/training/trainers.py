@@ -88,6 +88,8 @@ class Conducted(Trainer):
             self._share = share
             with contextlib.nullcontext() if last else self.accelerator.no_sync(model):
                 loss += super().training_step(model, part, num_items_in_batch)
+            if self.steering.threads:
+                self.steering.threads.adjust()
         return loss
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
