@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -118,7 +117,7 @@ def make_adapter(run: Path, base_folder: Path, *, seed: int) -> None:
     run.mkdir(parents=True, exist_ok=True)
     write(
         run,
-        SimpleNamespace(peft=model),  # type: ignore[arg-type]
+        model,
         base=BASE,
         base_folder=base_folder,
         model=BASE,

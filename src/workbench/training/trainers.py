@@ -96,7 +96,7 @@ class Conducted(Trainer):
         if self.model.training and isinstance(inputs, Mapping):
             self._tokens += sum(int(mask.sum()) for name, mask in inputs.items() if name.endswith("attention_mask"))
         loss = super().compute_loss(model, inputs, *args, **kwargs)  # type: ignore[arg-type]
-        return loss if self._share == 1.0 or isinstance(loss, tuple) else loss * self._share
+        return loss * self._share if self.model.training and self._share != 1.0 else loss
 
     def _parts(self, inputs: Any) -> Iterator[tuple[Any, float]]:
         """The batch in parts of about `_PART` tokens, and what share of the batch's mean each is."""
