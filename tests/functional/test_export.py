@@ -154,12 +154,9 @@ def test_what_changed_since_the_training_is_not_exported(
 
 @pytest.mark.slow
 def test_the_real_model_answers_as_tuned_in_every_form_and_in_llama_cpp(workspace: Workspace, command: Command) -> None:
-    from workbench.models.local import local_folder
     from workbench.pairs.importing import import_file
     from workbench.pairs.store import PairStore
 
-    if local_folder("smollm2-135m-instruct") is None:
-        pytest.skip("needs the real model")
     path = workspace.root / "numbers.jsonl"
     rows = [{"prompt": f"What is {n} plus one?", "completion": f"Ahoy, it is {n + 1}."} for n in range(40)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
