@@ -95,7 +95,7 @@ class Conducted(Trainer):
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         if self.model.training and isinstance(inputs, Mapping):
             self._tokens += sum(int(mask.sum()) for name, mask in inputs.items() if name.endswith("attention_mask"))
-        loss = super().compute_loss(model, inputs, *args, **kwargs)  # type: ignore[arg-type]
+        loss: Any = super().compute_loss(model, inputs, *args, **kwargs)  # type: ignore[arg-type]
         return loss * self._share if self.model.training and self._share != 1.0 else loss
 
     def _parts(self, inputs: Any) -> Iterator[tuple[Any, float]]:
