@@ -6,7 +6,7 @@ whole sequence. The segments come as a keyword of the model's call; see `packing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from workbench.training.packing import Segment
 
 NAME = "workbench_packed"
-_LONG = 384  # tokens from which SDPA is quicker than the grouped product on CPU (tests/benchmarks/attention.py)
+_BLOCK = (
+    128  # queries of a product: longer ones compute more in vain, shorter ones are slow (tests/benchmarks/attention.py)
+)
+_LONG = 1536  # keys from which on the weights would take too much memory until the way back; SDPA does not keep them
 _triangles: dict[torch.dtype, torch.Tensor] = {}
 
 
@@ -104,30 +107,47 @@ def _seen(tensor: torch.Tensor, segment: Segment) -> torch.Tensor:
 def _grouped(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float, learning: bool
 ) -> tuple[torch.Tensor, Any]:
-    """The query heads that share a key head in one batched product; quicker than SDPA for short sequences on CPU.
+    """The query heads that share a key head in one batched product; quicker than SDPA on CPU.
+
+    It goes by blocks of queries, so that little is computed that causality throws away.
 
     q [1, H, n, d], k and v [1, K, m, d], of which the last n are its own -> [1, H, n, d].
     """
     _, heads, n, d = q.shape
     groups, m = k.shape[1:3]
-    grouped, key, value = q.reshape(groups, heads // groups * n, d), k[0], v[0]
-    logits = torch.bmm(grouped, key.transpose(1, 2)).mul_(scaling)
-    logits.view(heads, n, m)[:, :, m - n :] += _triangle(n, q.dtype)
-    weights = torch.softmax(logits, dim=-1)
-    out = torch.bmm(weights, value)
-    return out.view(1, heads, n, d), (grouped, key, value, weights) if learning else None
+    out, kept = torch.empty_like(q), []
+    for start, end in _blocks(n):
+        size, seen = end - start, m - n + end
+        query = q[0, :, start:end].reshape(groups, heads // groups * size, d)
+        logits = torch.bmm(query, k[0, :, :seen].transpose(1, 2)).mul_(scaling)
+        logits.view(heads, size, seen)[:, :, seen - size :] += _triangle(size, q.dtype)
+        weights = torch.softmax(logits, dim=-1)
+        out[0, :, start:end] = torch.bmm(weights, v[0, :, :seen]).view(heads, size, d)
+        if learning:
+            kept.append((slice(start, end), query, weights))
+    return out, (k[0], v[0], kept)
 
 
 def _grouped_backward(gradient: torch.Tensor, saved: Any, scaling: float) -> tuple[torch.Tensor, ...]:
-    q, k, v, weights = saved
-    shape = gradient.shape
-    grouped = gradient.reshape(q.shape)
-    dv = torch.bmm(weights.transpose(1, 2), grouped)
-    dweights = torch.bmm(grouped, v.transpose(1, 2))
-    dlogits = torch.ops.aten._softmax_backward_data(dweights, weights, -1, weights.dtype)
-    dq = torch.bmm(dlogits, k).mul_(scaling).view(shape)
-    dk = torch.bmm(dlogits.transpose(1, 2), q).mul_(scaling)
+    k, v, kept = saved
+    dq = torch.empty_like(gradient)
+    dk, dv = torch.zeros_like(k), torch.zeros_like(v)
+    for rows, query, weights in kept:
+        seen = weights.shape[2]
+        grouped = gradient[0, :, rows].reshape(query.shape)
+        dv[:, :seen] += torch.bmm(weights.transpose(1, 2), grouped)
+        dweights = torch.bmm(grouped, v[:, :seen].transpose(1, 2))
+        dlogits = torch.ops.aten._softmax_backward_data(dweights, weights, -1, weights.dtype)
+        dq[0, :, rows] = torch.bmm(dlogits, k[:, :seen]).mul_(scaling).view(dq[0, :, rows].shape)
+        dk[:, :seen] += torch.bmm(dlogits.transpose(1, 2), query).mul_(scaling)
     return dq, dk[None], dv[None]
+
+
+def _blocks(n: int) -> Iterator[tuple[int, int]]:
+    """[0, n) in equal parts of about `_BLOCK`."""
+    size = -(-n // max(1, round(n / _BLOCK)))
+    for start in range(0, n, size):
+        yield start, min(n, start + size)
 
 
 def _fused(
@@ -155,6 +175,6 @@ def _triangle(n: int, dtype: torch.dtype) -> torch.Tensor:
     """[n, n]: 0 up to the diagonal, -inf above it."""
     triangle = _triangles.get(dtype)
     if triangle is None or triangle.shape[0] < n:
-        triangle = torch.full((max(n, _LONG),) * 2, float("-inf"), dtype=dtype).triu_(1)
+        triangle = torch.full((max(n, 2 * _BLOCK),) * 2, float("-inf"), dtype=dtype).triu_(1)
         _triangles[dtype] = triangle
     return triangle[:n, :n]

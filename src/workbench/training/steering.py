@@ -32,6 +32,7 @@ _TOLD = (
     "accuracy", "margin", "reward", "reward_std", "kl", "mean_token_accuracy", "completions/mean_length",
 )  # fmt: skip
 _SMOOTHING = 0.9  # of the train loss that overfitting is told by
+_REASONS = ("schedule", "best", "asked", "stop", "end")  # for a checkpoint; of several at one step the last is told
 _NOTHING = {"stop": False, "pause": False, "save": False, "learning_rate": None}
 _PAUSE = 0.2  # seconds between two looks whether a pause is over
 
@@ -157,7 +158,7 @@ class Steering(TrainerCallback):
 
     def _save(self, control: Any, why: str) -> None:
         control.should_save = True
-        self._save_why = why
+        self._save_why = max(self.save_why, why, key=_REASONS.index)
 
     def _tell_step(self, state: Any, figures: dict[str, Any]) -> None:
         now = (time.monotonic(), self._cpu_seconds())
