@@ -12,7 +12,6 @@ from sample_comparison import write_comparison
 from sample_index import write_index
 from sample_runs import write_run
 from syrupy.assertion import SnapshotAssertion
-from textual.widgets import Input, TextArea
 
 from screens.app import WorkbenchApp
 from screens.modals.versus import Versus
@@ -52,8 +51,6 @@ def furnished(workspace: Workspace) -> Workspace:
 async def shown(pilot: Any, settle: Settle) -> str:
     """The picture once everything is still."""
     await settle(pilot)
-    for field in [*pilot.app.screen.query(Input), *pilot.app.screen.query(TextArea)]:
-        field.cursor_blink = False
     pilot.app.clear_notifications()
     await pilot.app._ask_server()
     await settle(pilot)

@@ -11,7 +11,7 @@ from sample_index import write_index
 from sample_jobs import write_index_job
 from sample_runs import write_run
 from syrupy.assertion import SnapshotAssertion
-from textual.widgets import Input, TextArea
+from textual.widgets import Input
 
 from screens.app import WorkbenchApp
 from screens.widgets.chat_input import ChatInput
@@ -44,10 +44,8 @@ def furnished(workspace: Workspace) -> Workspace:
 
 
 async def shown(pilot: Any, settle: Settle) -> str:
-    """The picture once everything is still: cursors, and what the status line says of the server."""
+    """The picture once everything is still, also what the status line says of the server."""
     await settle(pilot)
-    for field in [*pilot.app.screen.query(Input), *pilot.app.screen.query(TextArea)]:
-        field.cursor_blink = False
     await pilot.app._ask_server()
     await settle(pilot)
     return pilot.app.export_screenshot()

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
-from textual.widgets import Input, TextArea
 
 from screens.app import WorkbenchApp
 from screens.modals.import_pairs import ImportPairs
@@ -57,15 +56,6 @@ def curated(workspace: Workspace) -> Workspace:
     return workspace
 
 
-async def still(pilot: Any, settle: Settle) -> str:
-    """The picture, without the cursor that blinks."""
-    await settle(pilot)
-    for widget in (*pilot.app.screen.query(Input), *pilot.app.screen.query(TextArea)):
-        widget.cursor_blink = False
-    await settle(pilot)
-    return pilot.app.export_screenshot()
-
-
 @SIZES
 @pytest.mark.parametrize(
     "keys",
@@ -84,7 +74,8 @@ async def test_pairs(
         await pilot.press("2")
         await settle(pilot)
         await pilot.press(*keys)
-        assert await still(pilot, settle) == picture
+        await settle(pilot)
+        assert pilot.app.export_screenshot() == picture
 
 
 @SIZES
@@ -93,7 +84,8 @@ async def test_no_pairs_yet(
 ) -> None:
     async with WorkbenchApp(workspace).run_test(size=size) as pilot:
         await pilot.press("2")
-        assert await still(pilot, settle) == picture
+        await settle(pilot)
+        assert pilot.app.export_screenshot() == picture
 
 
 @SIZES
@@ -108,7 +100,8 @@ async def test_import_dialog(
         await pilot.press("2")
         await settle(pilot)
         pilot.app.push_screen(ImportPairs(file, preview(file), ["handbook"]))
-        assert await still(pilot, settle) == picture
+        await settle(pilot)
+        assert pilot.app.export_screenshot() == picture
 
 
 @SIZES
@@ -121,4 +114,5 @@ async def test_import_report(
         await pilot.press("2")
         await settle(pilot)
         pilot.app.push_screen(ImportReport("quiz.jsonl", result, [*faults, (4_000, "[/red] \x1b[2J is no column")]))
-        assert await still(pilot, settle) == picture
+        await settle(pilot)
+        assert pilot.app.export_screenshot() == picture
