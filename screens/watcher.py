@@ -52,12 +52,13 @@ class JobBoard:
     workspace: Workspace
     jobs: list[Job] = field(default_factory=list)
     ended: list[Job] = field(default_factory=list)
-    """Those that ended between the last look and the one before."""
+    """Those that ended between the last look and the one before, also if they began after it."""
     turned: bool = False
     """Whether the last look found a job that is new, gone, or in another state; else jobs have only gone on."""
     _seen: dict[Path, Job] = field(default_factory=dict)
     _stamps: dict[Path, tuple[int, ...]] = field(default_factory=dict)
     _looked_at_ended: float = 0.0
+    _looked: bool = False
 
     @property
     def live(self) -> list[Job]:
@@ -97,11 +98,12 @@ class JobBoard:
             self._seen[folder] = job
             changed = True
             self.turned |= before is None or job.status.state != before.status.state
-            if before is not None and before.live and not job.live:
+            if not job.live and (before.live if before else self._looked):
                 self.ended.append(job)
         for gone in self._seen.keys() - set(folders):
             del self._seen[gone]
             changed = self.turned = True
+        self._looked = True
         if changed:
             self.jobs = sorted(self._seen.values(), key=lambda job: job.created_at, reverse=True)
             control.reap()

@@ -67,6 +67,16 @@ def test_a_process_that_died_without_a_word_is_lost(workspace: Workspace) -> Non
     assert [ended.id for ended in board.ended] == ["tone"]
 
 
+def test_an_end_is_told_of_a_job_that_was_never_seen_alive(workspace: Workspace) -> None:
+    write_run(workspace, "old", "done")
+    board = JobBoard(workspace)
+    board.look()
+    assert board.ended == [], "it had ended before"
+    write_run(workspace, "quick", "done")
+    board.look()
+    assert [ended.id for ended in board.ended] == ["quick"]
+
+
 def test_an_idle_look_reads_no_job(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(200):
         write_run(workspace, f"run-{number}", "done", step=1, age=number)
