@@ -113,7 +113,7 @@ def test_jobs_reach_nothing_but_loopback(tuned: Workspace, command: Command) -> 
     changes = ["--set", "max_steps=1", "--set", "context.index=numbers", "--set", "context.k=1"]
     trained = command("train", "quick", "--name", "one", "--follow", *changes)
     assert trained.code == 0, trained.err
-    for folder in (next(tuned.jobs.iterdir()), tuned.run("one")):
+    for folder in (next(job for job in tuned.jobs.iterdir() if job.is_dir()), tuned.run("one")):
         (folder / "prepared.json").unlink(missing_ok=True)
         done = subprocess.run(
             [sys.executable, "-P", "-c", WATCHED, folder], capture_output=True, text=True, check=False

@@ -59,6 +59,7 @@ def test_dpo_widens_the_margin(preferring: Workspace, command: Command, loss: st
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_dpo_learns_the_same_on_both_paths(preferring: Workspace, command: Command) -> None:
     """TRL with padded batches and its own head gives the losses that the fast path gives."""
     # Sixteen pairs are more tokens than the fast path computes at once: it divides the batch.
@@ -80,7 +81,7 @@ def test_kto_prefers_what_is_wanted(preferring: Workspace, command: Command) -> 
     assert margins[-1] > max(0.05, margins[0])
 
 
-def test_a_reward_model_then_answers_that_it_likes(preferring: Workspace, command: Command, tiny_base: Path) -> None:
+def test_a_reward_model_prefers_the_chosen(preferring: Workspace, command: Command, tiny_base: Path) -> None:
     train(command, "reward", "max_steps=16", "eval_steps=16")
     accuracy = metrics(preferring, "reward", "eval_accuracy")
     assert accuracy[-1] == 1.0
@@ -89,7 +90,10 @@ def test_a_reward_model_then_answers_that_it_likes(preferring: Workspace, comman
     samples = [event for event in runs.events(runs.find(preferring, "reward")) if event["type"] == "sample"]
     assert samples[-1]["answer"].startswith("chosen +")
 
-    # Online, from the reward model: the answers it is given become worth more to it.
+
+@pytest.mark.slow
+def test_answers_become_worth_more_to_a_reward_model(preferring: Workspace, command: Command) -> None:
+    train(command, "reward", "max_steps=16", "eval_steps=16")
     train(
         command, "rloo", "rloo.rewards=[{run: reward}]", "rloo.num_generations=4", "rloo.max_completion_length=8",
         "per_device_train_batch_size=16", "max_steps=12", "eval_steps=12", "learning_rate=0.03", dataset="numbers",
@@ -99,7 +103,7 @@ def test_a_reward_model_then_answers_that_it_likes(preferring: Workspace, comman
     assert sum(rewards[-4:]) > sum(rewards[:4])
 
 
-@pytest.mark.parametrize("method", ["grpo", pytest.param("rloo", marks=pytest.mark.slow)])  # rloo: from the model above
+@pytest.mark.parametrize("method", ["grpo", pytest.param("rloo", marks=pytest.mark.slow)])
 def test_online_methods_raise_the_reward_of_a_function(preferring: Workspace, command: Command, method: str) -> None:
     train(
         command, method, f"{method}.rewards=[{{function: length, max_words: 6}}]", f"{method}.num_generations=8",
