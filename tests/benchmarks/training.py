@@ -63,7 +63,6 @@ def our_trainer(
     from workbench.jobs.context import Context
     from workbench.jobs.folder import JobFolder, Status
     from workbench.training import model
-    from workbench.training.data import FrozenPair, encode
     from workbench.training.methods import make_trainer
     from workbench.training.recipe import Recipe
 
@@ -73,14 +72,7 @@ def our_trainer(
         per_device_train_batch_size=batch, learning_rate=2e-4, lr_scheduler_type="constant", warmup_steps=0,
         eval_steps=10**6, save_steps=10**6, max_length=1024,
     )  # fmt: skip
-    examples = []
-    for row in rows[: steps * batch]:
-        rejected = row["rejected"] if dpo else None
-        pair = FrozenPair("k", [{"role": "user", "content": row["prompt"]}], row["completion"], "", False, [],
-                          rejected=rejected)  # fmt: skip
-        example, _ = encode(pair, tokenizer, system=None, max_length=1024)
-        assert example
-        examples.append(example)
+    examples = encoded(rows[: steps * batch], tokenizer, preferences=dpo)
     job = JobFolder(folder / "workspace" / "runs" / "benchmark")
     job.path.mkdir(parents=True)
     files.write_json(job.path / "spec.json", {"kind": "train", "title": "", "arguments": {}})
@@ -88,6 +80,21 @@ def our_trainer(
     plan = model.plan(recipe, base)
     lm = model.load_base(plan, recipe, base)
     return make_trainer(context, recipe, plan, lm, tokenizer, examples, [], lambda *_: [], None)
+
+
+def encoded(rows: list[dict[str, str]], tokenizer: Any, *, preferences: bool = False) -> list[Any]:
+    """The rows as the product's examples: token ids of prompt and answers, each up to the token that ends it."""
+    from workbench.training.data import FrozenPair, encode
+
+    examples = []
+    for row in rows:
+        rejected = row["rejected"] if preferences else None
+        pair = FrozenPair("k", [{"role": "user", "content": row["prompt"]}], row["completion"], "", False, [],
+                          rejected=rejected)  # fmt: skip
+        example, _ = encode(pair, tokenizer, system=None, max_length=1024)
+        assert example
+        examples.append(example)
+    return examples
 
 
 def their_trainer(
@@ -117,11 +124,12 @@ def their_trainer(
         ]  # fmt: skip
         kind, arguments = DPOTrainer, DPOConfig(**shared)
     else:
+        # The same tokens: by itself TRL also trains the line break after the token that ends an answer.
         data = [
-            {"prompt": turn("user", row["prompt"]), "completion": turn("assistant", row["completion"])}
-            for row in rows[: steps * batch]
+            {"input_ids": each.input_ids, "completion_mask": [0] * len(each.prompt_ids) + [1] * each.trained_tokens}
+            for each in encoded(rows[: steps * batch], tokenizer)
         ]
-        kind, arguments = SFTTrainer, SFTConfig(**shared)
+        kind, arguments = SFTTrainer, SFTConfig(**shared, completion_only_loss=True)
     return kind(
         model=AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32),
         args=arguments,
