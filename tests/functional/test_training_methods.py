@@ -9,8 +9,13 @@ from typing import Any
 
 import pytest
 
+from workbench.errors import UserError
 from workbench.models.adapter import verified_adapter
-from workbench.training import runs
+from workbench.models.load import load_tokenizer
+from workbench.training import model, runs
+from workbench.training.recipe import OnlineSettings, Recipe
+from workbench.training.recipe_sections import RewardFunction
+from workbench.training.rewards import reward_functions
 from workbench.workspace import Workspace
 
 Command = Callable[..., Any]
@@ -60,10 +65,14 @@ def test_dpo_widens_the_margin(preferring: Workspace, command: Command, loss: st
 
 
 @pytest.mark.slow
-def test_dpo_learns_the_same_on_both_paths(preferring: Workspace, command: Command) -> None:
+@pytest.mark.parametrize("loss", ['["sigmoid"]', '["sigmoid", "sft"]', '["aot"]'])
+def test_dpo_learns_the_same_on_both_paths(preferring: Workspace, command: Command, loss: str) -> None:
     """TRL with padded batches and its own head gives the losses that the fast path gives."""
     # Sixteen pairs are more tokens than the fast path computes at once: it divides the batch.
-    common = ["bf16=false", "max_steps=4", "dpo.precompute_ref_log_probs=false", "per_device_train_batch_size=16"]
+    common = [
+        f"dpo.loss_type={loss}", "bf16=false", "max_steps=4", "dpo.precompute_ref_log_probs=false",
+        "per_device_train_batch_size=16",
+    ]  # fmt: skip
     train(command, "dpo", *common)
     settings = ["method=dpo", "dataset=style", *common, "gradient_checkpointing=true"]
     done = command("train", "quick", "--name", "plain", "--follow", *(part for s in settings for part in ("--set", s)))
@@ -89,6 +98,12 @@ def test_a_reward_model_prefers_the_chosen(preferring: Workspace, command: Comma
     assert verified_adapter(preferring.run("reward"), tiny_base)
     samples = [event for event in runs.events(runs.find(preferring, "reward")) if event["type"] == "sample"]
     assert samples[-1]["answer"].startswith("chosen +")
+    online, plan = OnlineSettings(rewards=[RewardFunction(run="reward")]), model.plan(Recipe(dataset="d"), tiny_base)
+    tokenizer = load_tokenizer(tiny_base)
+    assert len(reward_functions(preferring, online, tokenizer, plan)) == 1
+    tokenizer.chat_template += " "
+    with pytest.raises(UserError, match="another tokenizer or chat template"):
+        reward_functions(preferring, online, tokenizer, plan)
 
 
 @pytest.mark.slow
@@ -125,6 +140,10 @@ def test_online_methods_raise_the_reward_of_a_function(preferring: Workspace, co
         (["method=grpo"], "grpo needs a section grpo"),
         (["method=rloo", "rloo.rewards=[{function: pattern, pattern: '('}]"], "is no regular expression"),
         (["method=rloo", "rloo.rewards=[{run: absent}]"], "there is no run 'absent'"),
+        (
+            ["method=grpo", "grpo.rewards=[{function: json}]", "per_device_train_batch_size=512"],
+            "prompts are fewer than the 128 that are answered at once",
+        ),
         (["load_in_4bit=true"], "4-bit training needs an NVIDIA GPU"),
         (["use_liger_kernel=true"], "Liger's kernels need an NVIDIA GPU"),
         (["lora.target_modules=[nothing]"], "Target modules"),

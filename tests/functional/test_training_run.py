@@ -127,6 +127,38 @@ def test_a_diverged_run_stops_with_a_clear_event(
     assert not (tuned.run("nan") / "adapter").exists()
 
 
+@pytest.mark.slow
+def test_a_run_that_only_gets_worse_keeps_its_best_step_and_says_so(tuned: Workspace, command: Command) -> None:
+    changes = {
+        "learning_rate": 1, "lora.lora_alpha": 2000, "max_grad_norm": 1000, "max_steps": 2, "eval_steps": 1,
+        "lr_scheduler_type": "constant", "model_name_or_path": "smollm2-135m-instruct",
+    }  # fmt: skip
+    settings = [part for name, value in changes.items() for part in ("--set", f"{name}={value}")]
+    done = command("train", "quick", "--name", "worse", "--follow", *settings)
+    assert done.code == 0, done.err
+    events = runs.events(runs.find(tuned, "worse"))
+    losses = {
+        event["step"]: event["eval_loss"] for event in events if event["type"] == "metrics" and "eval_loss" in event
+    }
+    best = min((step for step in losses if step), key=losses.__getitem__)
+    assert losses[0] < losses[best], "a model that knew something before"
+    assert [event["step"] for event in events if event["type"] == "best"][-1] == best
+    told = " ".join(event["text"] for event in events if event["type"] == "message")
+    assert f"no evaluation was better than the one before training: {losses[0]:.4g} then" in told
+    assert best == 2 or f"the adapter is the one of step {best}" in told
+
+
+def test_a_learning_rate_is_given_again_however_often_the_run_is_interrupted() -> None:
+    first = [{"type": "learning_rate", "step": 5, "after": 0.1}, {"type": "learning_rate", "step": 25, "after": 0.2}]
+    assert runs.learning_rates(first) == {5: 0.1, 25: 0.2}
+    again = runs.without_undone([*first, {"type": "resumed", "step": 20, "learning_rates": [[25, 0.2]]}])
+    assert runs.learning_rates(again) == {5: 0.1, 25: 0.2}, "the second interruption came before step 25"
+    repeated = [*again, {"type": "learning_rate", "step": 25, "after": 0.2}]
+    assert runs.learning_rates(repeated) == {5: 0.1, 25: 0.2}
+    other = [*again, {"type": "learning_rate", "step": 22, "after": 0.3}]
+    assert runs.learning_rates(other) == {5: 0.1, 22: 0.3}, "the user's newest wish stands"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -134,6 +166,14 @@ def test_a_diverged_run_stops_with_a_clear_event(
         (["train", "quick", "--name", "x", "--set", "dataset=other"], "no accepted pairs"),
         (["train", "quick", "--name", "x", "--set", "learning_rat=1"], "did you mean 'learning_rate'"),
         (["train", "quick", "--name", "x", "--set", "lora.rr=1", "--set", "seed=a"], "2 faults"),
+        (
+            ["train", "quick", "--name", "x", "--set", "lr_scheduler_type=cosine_with_min_lr"],
+            "needs min_lr or min_lr_rate",
+        ),
+        (
+            ["train", "quick", "--name", "x", "--set", "lr_scheduler_kwargs={power: 2}"],
+            "power: cosine knows num_cycles",
+        ),
         (["train", "quick", "--name", "../x"], "cannot name a run"),
         (["train", "quick", "--name", "x", "--set", "context.index=none"], "there is no index 'none'"),
         (

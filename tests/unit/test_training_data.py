@@ -14,7 +14,7 @@ from workbench.library.search import Hit
 from workbench.models.load import load_tokenizer
 from workbench.models.local import ensure
 from workbench.training.context import with_passages
-from workbench.training.data import FrozenPair, encode, freeze, thaw
+from workbench.training.data import Example, FrozenPair, encode, freeze, judged, thaw
 from workbench.training.recipe import ContextSettings
 
 SYSTEM = "You answer briefly."
@@ -41,6 +41,18 @@ def test_the_loss_is_on_the_completion_and_the_token_that_ends_it(tokenizer) -> 
     assert prompt.endswith("<|im_start|>assistant\n")
     assert SYSTEM in prompt
     assert prompt.count("<|im_start|>") == 3
+
+
+@pytest.mark.parametrize(("pairs", "batch"), [(6, 4), (5, 2), (3, 8)])
+def test_kto_estimates_its_kl_by_answers_to_other_prompts(pairs: int, batch: int) -> None:
+    examples = [Example(f"k{n}", [n], ([100 + n], [200 + n]), "") for n in range(pairs)]
+    rows = judged(examples, batch)
+    assert [row.wanted for row in rows] == [True] * pairs + [False] * pairs
+    assert [row.answer[0] - row.prompt_ids[0] for row in rows] == [100] * pairs + [200] * pairs
+    for start in range(0, len(rows), batch):
+        group = rows[start : start + batch]
+        assert sorted(row.elsewhere for row in group) == sorted(row.answer for row in group), "as TRL pairs them"
+        assert all(row.elsewhere[0] % 100 != row.prompt_ids[0] for row in group)
 
 
 def test_the_prompt_is_the_one_that_chat_builds(tokenizer) -> None:

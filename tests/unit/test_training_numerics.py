@@ -247,6 +247,21 @@ def test_what_the_fast_path_is_not_made_for_takes_the_plain_one(
     assert why in plan.why
 
 
+@pytest.mark.parametrize("changes", [{"method": "reward"}, {"lora": {"modules_to_save": ["embed_tokens"]}}])
+def test_layers_that_are_trained_whole_are_held_in_float32(
+    changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bfloat16 most steps of AdamW are smaller than a weight's last bit."""
+    monkeypatch.setattr(model, "bf16_is_fast", lambda place: True)
+    monkeypatch.setattr(model, "best_device", lambda: "cpu")
+    CONFIGS["llama"].save_pretrained(tmp_path)
+    assert model.plan(Recipe(dataset="d"), tmp_path).weights == "bfloat16"
+    packed = model.plan(Recipe(dataset="d", **changes), tmp_path)
+    assert (packed.path, packed.weights) == ("packed", "float32")
+    asked = model.plan(Recipe(dataset="d", bf16=True, **changes), tmp_path)
+    assert (asked.path, asked.weights, asked.autocast) == ("plain", "float32", True)
+
+
 def test_an_unknown_architecture_takes_the_plain_path_and_says_so(tmp_path: Path) -> None:
     from transformers import GPT2Config
 

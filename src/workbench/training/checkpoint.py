@@ -47,6 +47,8 @@ class Progress:
     best_step: int | None = None
     best: float | None = None
     """The eval loss (for an online method the reward) at `best_step`."""
+    at_start: float | None = None
+    """The same before the first step, which is nobody's best: there is nothing to keep of it."""
     evals_since_best: int = 0
     eval_loss: float | None = None
     """Of the last evaluation."""

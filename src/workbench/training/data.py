@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,32 @@ class Example:
     def tokens(self) -> int:
         """What the model reads: the prompt before each answer."""
         return len(self.answers) * len(self.prompt_ids) + self.trained_tokens
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One answer to a prompt, as KTO learns from it."""
+
+    prompt_ids: list[int]
+    answer: list[int]
+    wanted: bool
+    elsewhere: list[int]
+    """An answer to another prompt: how likely the model finds those tells how far it has gone from the base."""
+
+
+def judged(examples: Sequence[Example], batch: int) -> list[Judged]:
+    """Preference pairs taken apart as TRL does it (`unpair_preference_dataset`, `KTOTrainer._prepare_dataset`).
+
+    All the chosen come first, then all the rejected, so that no neighbour has the same prompt; within each `batch` the
+    answers move on by one to be the ones of elsewhere.
+    """
+    rows = [(each.prompt_ids, each.answers[n], n == 0) for n in (0, 1) for each in examples]
+    found = []
+    for start in range(0, len(rows), batch):
+        group = rows[start : start + batch]
+        for number, (prompt, answer, wanted) in enumerate(group):
+            found.append(Judged(prompt, answer, wanted, group[number - 1][1]))
+    return found
 
 
 def freeze(folder: Path, pairs: Iterable[FrozenPair]) -> str:

@@ -144,9 +144,12 @@ def steps_of(recipe: Recipe, accepted: int) -> int | None:
     if not accepted:
         return None
     per_step = recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps * recipe.launch.num_processes
-    answers = recipe.online.num_generations if recipe.online else 1  # an online method's batch counts answers
     trained = max(1, round(accepted * (1 - recipe.test_size)))
-    return math.ceil(recipe.num_train_epochs * math.ceil(trained * answers / per_step))
+    if recipe.online:  # answers are counted, and a round that is not full is left out
+        steps = trained // recipe.prompts_a_round * recipe.online.num_iterations
+    else:
+        steps = math.ceil(trained * (2 if recipe.method == "kto" else 1) / per_step)
+    return math.ceil(recipe.num_train_epochs * steps)
 
 
 def _checked(recipe: Path, changes: dict[str, Any], combinations: list[dict[str, Any]]) -> list[Recipe]:

@@ -2,7 +2,7 @@
 
 The logits (tokens x vocabulary) are never kept: for a 49,152-word vocabulary they would be the largest tensor of all.
 The gradient of a token's log-probability does not depend on the loss that is made of it, so one function serves
-supervised fine-tuning, the preference losses and the online ones.
+supervised fine-tuning and the preference losses. (The online ones divide the logits by a temperature: TRL's own.)
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from workbench.training.launch import launch
 from workbench.training.prepare import PREPARED, Prepared, facts, prepare
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import LaunchSettings
-from workbench.training.runs import events
+from workbench.training.runs import events, learning_rates
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -30,7 +31,10 @@ def run(context: Context) -> dict[str, Any]:
         StopRequested: the user asked to stop; checkpoint and adapter are saved.
     """
     recipe = Recipe.model_validate(context.arguments["recipe"])
-    return launch(context, recipe) if recipe.launch.num_processes > 1 else train(context)
+    if recipe.launch.num_processes > 1:
+        return launch(context, recipe)
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # with several, transformers would split each batch over them
+    return train(context)
 
 
 def train(context: Context) -> dict[str, Any]:
@@ -91,9 +95,15 @@ def _train(context: Context, recipe: Recipe, *, dry: bool) -> dict[str, Any]:
     samples = _encoded(context, prepared.samples, tokenizer, system, recipe.max_length, "samples").examples
     if not training.examples:
         raise UserError("every pair is longer than max_length", do="Raise max_length in the recipe.")
+    if recipe.prompts_a_round > len(training.examples):
+        raise UserError(
+            f"{len(training.examples)} prompts are fewer than the {recipe.prompts_a_round} that are answered at once",
+            where="per_device_train_batch_size",
+            do="Lower it or gradient_accumulation_steps, or raise num_generations.",
+        )
     resume = checkpoint.newest_whole(context.folder, lambda fault: context.message(fault, level="warning"))
     resume = together.common_checkpoint(context.folder, resume)
-    changes = _go_on(context, resume) if context.attempt > 1 or resume else []
+    changes = _go_on(context, resume) if context.attempt > 1 or resume else {}
     plan = model.plan(recipe, base_folder)
     context.event("path", path=plan.path, why=plan.why, dtype=plan.dtype, device=plan.device)
     context.message(f"{plan.path} path{f', because {plan.why}' if plan.why else ''}, {plan.dtype}, {plan.device}")
@@ -125,21 +135,23 @@ def _train(context: Context, recipe: Recipe, *, dry: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _go_on(context: Context, resume: Path | None) -> list[dict[str, Any]]:
+def _go_on(context: Context, resume: Path | None) -> dict[int, float]:
     """Tell where the run goes on, and of the checkpoint itself where an end came before that could be told.
 
     Returns:
-        The changes of the learning rate that were told of before.
+        The learning rates that the run was given before, each by its step.
     """
     from workbench.training import checkpoint
 
     step = checkpoint.step_of(resume) if resume else -1
     before = events(context.job)
     told = any(event["type"] == "checkpoint" and event["step"] == step for event in before)
-    context.event("resumed", step=step)
+    rates = learning_rates(before)
+    undone = [[at, rate] for at, rate in rates.items() if at > step]  # the event leaves theirs out of the history
+    context.event("resumed", step=step, learning_rates=undone)
     if resume and not told:
         context.event("checkpoint", step=step, folder=resume.name, why=checkpoint.why_of(resume))
-    return [event for event in before if event["type"] == "learning_rate"]
+    return rates
 
 
 def _encoded(
@@ -152,7 +164,7 @@ def _encoded(
 
 
 def _write_adapter(context: Context, recipe: Recipe, prepared: Prepared, trainer: Any, base_name: str) -> str:
-    sharded = trainer.whole()[0] if trainer.is_fsdp_enabled else None
+    sharded = trainer.whole() if trainer.is_fsdp_enabled else None
     if not context.first:
         return ""
     progress = trainer.progress

@@ -13,7 +13,8 @@ from trl import DPOConfig, GRPOConfig, KTOConfig, RewardConfig, RLOOConfig, SFTC
 from workbench.errors import UserError
 from workbench.jobs.context import Context
 from workbench.training import trainers
-from workbench.training.data import Example
+from workbench.training.conducted import Sampler
+from workbench.training.data import Example, judged
 from workbench.training.model import Plan, lora_config
 from workbench.training.recipe import ONLINE_METHODS, Recipe
 from workbench.training.rewards import reward_functions
@@ -30,7 +31,7 @@ _TRAINERS: dict[str, tuple[Any, Any]] = {
 
 def make_trainer(
     context: Context, recipe: Recipe, plan: Plan, model: Any, tokenizer: Any, training: Sequence[Example],
-    evaluation: Sequence[Example], sampler: trainers.Sampler, resume: Path | None,
+    evaluation: Sequence[Example], sampler: Sampler, resume: Path | None,
 ) -> Any:  # fmt: skip
     """The trainer of the recipe's method, with a fresh adapter on `model`, seeded by the recipe.
 
@@ -114,6 +115,7 @@ def _of_method(recipe: Recipe) -> dict[str, Any]:
             return {"max_length": recipe.max_length, "packing": False}
         case "dpo" | "kto" | "reward":
             options = getattr(recipe, recipe.method).model_dump(exclude_none=True)
+            options["disable_dropout"] = not recipe.lora.lora_dropout  # TRL's default takes the adapter's away, too
             if recipe.method == "dpo" and recipe.launch.num_processes > 1:
                 # TRL 1.16 hands the scores over in a cache file of the first process's own temporary folder.
                 options["precompute_ref_log_probs"] = False
@@ -156,26 +158,14 @@ def _dataset(examples: Sequence[Example], recipe: Recipe, tokenizer: Any) -> dat
             for each in examples
         ]
     else:
-        rows = _wanted_or_not(examples, recipe.per_device_train_batch_size)
+        rows = [
+            {
+                "prompt_ids": each.prompt_ids, "completion_ids": each.answer, "label": each.wanted,
+                "KL_completion_ids": each.elsewhere,
+            }
+            for each in judged(examples, recipe.per_device_train_batch_size)
+        ]  # fmt: skip
     return datasets.Dataset.from_list(rows)
-
-
-def _wanted_or_not(examples: Sequence[Example], batch: int) -> list[dict[str, Any]]:
-    """KTO's rows: an answer and whether it is wanted; and for its KL term the answer to another prompt.
-
-    As TRL draws it (`KTOTrainer._prepare_dataset`): within each batch the answers move on by one.
-    """
-    rows = [
-        {"prompt_ids": each.prompt_ids, "completion_ids": answer, "label": wanted}
-        for each in examples
-        for answer, wanted in zip(each.answers, (True, False), strict=True)
-    ]
-    for start in range(0, len(rows), batch):
-        group = rows[start : start + batch]
-        others = [group[-1]["completion_ids"], *(row["completion_ids"] for row in group[:-1])]
-        for row, other in zip(group, others, strict=True):
-            row["KL_completion_ids"] = other
-    return rows
 
 
 def _liger(recipe: Recipe, plan: Plan) -> bool:

@@ -71,11 +71,17 @@ def plan(recipe: Recipe, base_folder: Path) -> Plan:
         raise UserError("4-bit training needs an NVIDIA GPU", where="load_in_4bit", do="Set it to false.")
     half = recipe.bf16 if recipe.bf16 is not None else bf16_is_fast(place)
     why = _why_plain(recipe, base_folder, place)
+    # Layers that are trained whole are held in float32: most steps of AdamW are smaller than bfloat16's last bit.
+    whole = recipe.method == "reward" or bool(recipe.lora.modules_to_save)
+    if whole and place == "cpu" and recipe.bf16 is None:
+        half = False
+    elif whole and half and not why:
+        why = "layers that are trained whole are held in float32"
     # bfloat16 weights would swallow a young adapter, unless it is part of the same product: on the plain path float32
     # weights under autocast do less harm.
     if place == "cpu" and not why:
         return Plan(place, "packed", why, "bfloat16" if half else "float32", autocast=False)
-    return Plan(place, "plain", why, "bfloat16" if half and place != "cpu" else "float32", autocast=half)
+    return Plan(place, "plain", why, "bfloat16" if half and place != "cpu" and not whole else "float32", autocast=half)
 
 
 def load_base(plan: Plan, recipe: Recipe, folder: Path) -> Any:

@@ -19,7 +19,7 @@ from typing import Any
 
 from workbench.errors import UserError
 from workbench.output import duration
-from workbench.training.data import Example, FrozenPair, encode
+from workbench.training.data import Example, FrozenPair, encode, judged
 from workbench.training.recipe import Recipe
 
 _LONG = 80  # characters of a completion from which on two equal ones are no coincidence
@@ -117,7 +117,10 @@ def rows(examples: Sequence[Example], recipe: Recipe) -> list[tuple[int, ...]]:
         case "dpo" | "reward":
             return [tuple(len(each.prompt_ids) + len(answer) for answer in each.answers) for each in examples]
         case "kto":
-            return [(len(each.prompt_ids) + len(answer),) for each in examples for answer in each.answers]
+            return [
+                (len(each.prompt_ids) + len(each.answer), len(each.prompt_ids) + len(each.elsewhere))
+                for each in judged(examples, recipe.per_device_train_batch_size)
+            ]
     online = recipe.online
     assert online
     return [(len(each.prompt_ids) + online.max_completion_length,) for each in examples]

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from workbench import yaml_file
 from workbench.training.recipe_sections import (
     COMMON,
+    SCHEDULER_KWARGS,
     ContextSettings,
     Contradictions,
     DpoSettings,
@@ -46,7 +47,7 @@ class Recipe(Section):
         "linear", "cosine", "constant", "constant_with_warmup", "cosine_with_restarts", "cosine_with_min_lr",
         "polynomial", "inverse_sqrt", "warmup_stable_decay",
     ] = Field(default="cosine", json_schema_extra=COMMON)  # fmt: skip
-    """How the learning rate falls."""
+    """How the learning rate falls; constant has no warm-up."""
     lr_scheduler_kwargs: dict[str, float | str] = Field(default={})
     """More of the scheduler, e.g. {min_lr_rate: 0.1} for cosine_with_min_lr."""
     warmup_steps: float = Field(default=0.05, ge=0, json_schema_extra=COMMON)
@@ -56,7 +57,7 @@ class Recipe(Section):
     max_steps: int = Field(default=-1, json_schema_extra=COMMON)
     """Optimizer steps; above 0 it overrules num_train_epochs."""
     per_device_train_batch_size: int = Field(default=8, ge=1, json_schema_extra=COMMON)
-    """Pairs in one forward pass."""
+    """Pairs in one forward pass; for kto and the online methods, answers."""
     gradient_accumulation_steps: int = Field(default=1, ge=1, json_schema_extra=COMMON)
     """Forward passes in one optimizer step."""
     max_length: int = Field(default=1024, ge=16, json_schema_extra=COMMON)
@@ -108,6 +109,14 @@ class Recipe(Section):
     launch: LaunchSettings = LaunchSettings()
 
     @property
+    def prompts_a_round(self) -> int:
+        """Different prompts that an online method answers before it learns from the answers; 0 for the others."""
+        if not self.online:
+            return 0
+        answers = self.per_device_train_batch_size * self.gradient_accumulation_steps * self.launch.num_processes
+        return answers // self.online.num_generations
+
+    @property
     def online(self) -> OnlineSettings | None:
         """The section of an online method."""
         return {"grpo": self.grpo, "rloo": self.rloo}.get(self.method)
@@ -129,6 +138,12 @@ class Recipe(Section):
             faults["per_device_train_batch_size"] = (
                 f"counts answers: make it a multiple of num_generations, {online.num_generations}"
             )
+        known, needed = SCHEDULER_KWARGS[self.lr_scheduler_type]
+        if unknown := set(self.lr_scheduler_kwargs) - known:
+            of = f"knows {', '.join(sorted(known))}" if known else "has none"
+            faults["lr_scheduler_kwargs"] = f"{', '.join(sorted(unknown))}: {self.lr_scheduler_type} {of}"
+        elif needed and not needed & set(self.lr_scheduler_kwargs):
+            faults["lr_scheduler_kwargs"] = f"{self.lr_scheduler_type} needs {' or '.join(sorted(needed))}"
         if self.neftune_noise_alpha and self.method != "sft":
             faults["neftune_noise_alpha"] = "is for method sft"
         if self.early_stopping_patience and not self.test_size:

@@ -15,6 +15,23 @@ DpoLoss = Literal[
 ]  # fmt: skip
 
 
+SCHEDULER_KWARGS: dict[str, tuple[set[str], set[str]]] = {
+    "linear": (set(), set()),
+    "constant": (set(), set()),
+    "constant_with_warmup": (set(), set()),
+    "cosine": ({"num_cycles"}, set()),
+    "cosine_with_restarts": ({"num_cycles"}, set()),
+    "cosine_with_min_lr": ({"num_cycles", "min_lr", "min_lr_rate"}, {"min_lr", "min_lr_rate"}),
+    "polynomial": ({"lr_end", "power"}, set()),
+    "inverse_sqrt": ({"timescale"}, set()),
+    "warmup_stable_decay": (
+        {"num_decay_steps", "num_stable_steps", "warmup_type", "decay_type", "min_lr_ratio", "num_cycles"},
+        {"num_decay_steps"},
+    ),
+}
+"""What each scheduler of transformers knows, and of which it needs one."""
+
+
 class Section(BaseModel):
     """Refuses keys that it does not know; the docstring under a field is its help."""
 
@@ -94,7 +111,7 @@ class DpoSettings(Section):
     loss_weights: list[float] | None = None
     """One weight for each of several losses."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
-    """Share of preferences taken to be the wrong way round; robust and exo_pair only."""
+    """Share of preferences taken to be the wrong way round; robust, exo_pair and aot only."""
     ld_alpha: float | None = Field(default=None, ge=0, le=1)
     """Weight of the tokens beyond the shorter answer's length (LD-DPO); default: 1."""
     f_divergence_type: Literal["reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"] = "reverse_kl"
@@ -107,9 +124,9 @@ class DpoSettings(Section):
         faults = {}
         if self.loss_weights is not None and len(self.loss_weights) != len(self.loss_type):
             faults["loss_weights"] = f"has {len(self.loss_weights)} numbers for {len(self.loss_type)} losses"
-        smoothed = {"robust", "exo_pair"} & set(self.loss_type)
-        if self.label_smoothing and not smoothed:
-            faults["label_smoothing"] = "is used by loss_type robust and exo_pair only"
+        smoothed = {"robust", "exo_pair", "aot", "aot_unpaired"}
+        if self.label_smoothing and not smoothed & set(self.loss_type):
+            faults["label_smoothing"] = "is used by loss_type robust, exo_pair, aot and aot_unpaired only"
         if "exo_pair" in self.loss_type and not self.label_smoothing:
             faults["label_smoothing"] = "must be above 0 for loss_type exo_pair, e.g. 1.0e-3"
         if faults:
@@ -182,7 +199,7 @@ class OnlineSettings(Section):
     beta: float = Field(default=0.0, ge=0, json_schema_extra=COMMON)
     """Weight of the KL divergence from the base."""
     num_iterations: int = Field(default=1, ge=1)
-    """Optimizer passes over each batch of answers."""
+    """Optimizer passes over each batch of answers; a run that goes on from amid them has the prompts answered anew."""
 
 
 class LaunchSettings(Section):

@@ -13,7 +13,7 @@ import torch
 
 from workbench.errors import UserError
 from workbench.models.adapter import verified_adapter
-from workbench.models.load import load_model
+from workbench.models.load import load_model, load_tokenizer
 from workbench.models.local import ensure
 from workbench.training.model import Plan
 from workbench.training.recipe import OnlineSettings
@@ -101,6 +101,13 @@ def _model(workspace: Workspace, settings: RewardFunction, tokenizer: Any, plan:
             f"the run {settings.run!r} is no reward model", where="rewards: run", do="Name a run of method reward."
         )
     base = ensure(spec["base"])
+    own = load_tokenizer(base)
+    if (own.get_vocab(), own.chat_template) != (tokenizer.get_vocab(), tokenizer.chat_template):
+        raise UserError(
+            f"the run {settings.run!r} scores texts of another tokenizer or chat template, those of {spec['base']}",
+            where="rewards: run",
+            do="Train the reward model on the base that you train here.",
+        )
     folder = verified_adapter(workspace.run(settings.run), base)
     model = load_model(base, dtype="float32" if plan.device == "cpu" else "bfloat16", device=plan.device, scores=True)
     judge: Any = PeftModel.from_pretrained(model, str(folder)).eval()

@@ -98,6 +98,23 @@ def without_undone(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
+def learning_rates(events: list[dict[str, Any]]) -> dict[int, float]:
+    """The learning rates that a run was given while it went on, each by its step; by its events without undone steps.
+
+    Those of undone steps are in the event `resumed`, until the user gives another one earlier.
+    """
+    rates: dict[int, float] = {}
+    for event in events:
+        if event["type"] == "resumed":
+            rates |= dict(event.get("learning_rates", []))
+        elif event["type"] == "learning_rate":
+            step, rate = event["step"], event["after"]
+            if rates.get(step) != rate:
+                rates = {at: earlier for at, earlier in rates.items() if at < step}
+            rates[step] = rate
+    return dict(sorted(rates.items()))
+
+
 def events(job: JobFolder) -> list[dict[str, Any]]:
     """All of a run's events, without undone steps."""
     return without_undone(EventReader(job.events).read())

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
+from workbench.training.conducted import Sampler
 from workbench.training.data import Example, FrozenPair
 from workbench.training.model import Plan
 from workbench.training.recipe import Recipe
-from workbench.training.trainers import Sampler
 
 
 def make_sampler(samples: Sequence[tuple[Example, FrozenPair]], tokenizer: Any, recipe: Recipe) -> Sampler:

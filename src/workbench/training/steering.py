@@ -10,7 +10,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from workbench.training.recipe import ONLINE_METHODS, Recipe
 from workbench.training.threads import ThreadPolicy
 
 if TYPE_CHECKING:
-    from workbench.training.trainers import Conducted
+    from workbench.training.conducted import Conducted
 
 _TOLD = (
     "loss", "learning_rate", "grad_norm", "rewards/margins", "rewards/accuracies", "rewards/chosen", "rewards/rejected",
@@ -139,15 +139,19 @@ class Steering(TrainerCallback):
         self.context.event("continued", step=state.global_step)
         self.context.progress(state.global_step, state.max_steps, unit="steps", message="Training")
 
-    def repeat(self, changes: Sequence[dict[str, Any]]) -> None:
+    def repeat(self, changes: Mapping[int, float]) -> None:
         """Let a run that goes on take over the learning rates that it was given before.
 
         Args:
-            changes: the `learning_rate` events so far. Those of undone steps are done again after the same steps.
+            changes: each by its step. Those of undone steps are done again after the same steps.
         """
-        self._changes = {event["step"]: event["after"] for event in changes}
-        if changes and _number(self.context.folder / LEARNING_RATE) == changes[-1]["after"]:
-            _remove(self.context.folder / LEARNING_RATE)  # it was told of, and not yet removed
+        self._changes = dict(changes)
+        if changes:
+            self._forget(changes[max(changes)])  # it was told of, and perhaps not yet removed
+
+    def better(self, value: float, than: float) -> bool:
+        """Whether an evaluation is: a lower loss, or for an online method a higher reward."""
+        return value > than if self.recipe.method in ONLINE_METHODS else value < than
 
     @property
     def save_why(self) -> str:
@@ -184,24 +188,26 @@ class Steering(TrainerCallback):
 
     def _judge(self, figures: dict[str, float], step: int, control: Any) -> None:
         """Keep the best, tell of overfitting, end early; nothing where nothing was evaluated."""
-        progress = self.progress
-        name = "eval_reward" if self.recipe.method in ONLINE_METHODS else "eval_loss"
+        progress, online = self.progress, self.recipe.method in ONLINE_METHODS
+        name = "eval_reward" if online else "eval_loss"
         value = figures.get(name)
         if value is None or not math.isfinite(value):
             return
-        sign = -1 if name == "eval_reward" else 1
-        if progress.best is None or sign * value < sign * progress.best:
+        if not step:
+            progress.at_start = value
+            return
+        if progress.best is None or self.better(value, progress.best):
             progress.best, progress.best_step, progress.evals_since_best = value, step, 0
             progress.overfitting = False
             self.context.event("best", step=step, **{name: value})
-            if step and self.recipe.load_best_model_at_end:
+            if self.recipe.load_best_model_at_end:
                 self._save(control, "best")
         else:
             progress.evals_since_best += 1
             falling = None not in (progress.train_loss, progress.train_loss_then) and (
                 progress.train_loss < progress.train_loss_then  # type: ignore[operator]
             )
-            if falling and not progress.overfitting and sign == 1:
+            if falling and not progress.overfitting and not online:
                 progress.overfitting = True
                 self.context.event("overfitting", step=step, best_step=progress.best_step)
                 self.context.message(
@@ -237,9 +243,14 @@ class Steering(TrainerCallback):
         self._set_learning_rate(wanted)
         self.context.event("learning_rate", step=step, before=before, after=wanted)
         self.context.message(f"learning rate changed from {before:g} to {wanted:g} after step {step}")
-        if self.trainer.is_world_process_zero():
+        if self.context.first:
             with contextlib.suppress(OSError):
                 self.context.sync_events()  # the request may go once the history has it, see `repeat`
+            self._forget(wanted)
+
+    def _forget(self, rate: float) -> None:
+        """Remove the request for this learning rate; a newer one stays."""
+        if self.context.first and _number(self.context.folder / LEARNING_RATE) == rate:
             _remove(self.context.folder / LEARNING_RATE)
 
     def _set_learning_rate(self, wanted: float) -> None:

@@ -1,8 +1,8 @@
 """The Modelfile with which Ollama runs an exported GGUF.
 
 Ollama writes prompts with a Go template of its own. Here it is given for ChatML, after rendering conversations shows
-that the tokenizer's template is ChatML; for any other template it is left out, and Ollama takes the one that the GGUF
-holds.
+that the tokenizer's template is ChatML. For any other it is left out: Ollama then has one of its own where it knows the
+template that the GGUF holds, and none where it does not.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def model_file(file: str, tokenizer: Any, system: str | None) -> ModelFile:
     else:
         stops = [tokenizer.eos_token] if tokenizer.eos_token else []
         notes.append(
-            "TEMPLATE is left out: the tokenizer's chat template is not ChatML, and Ollama takes the one in the GGUF."
+            "TEMPLATE is left out, for the tokenizer's chat template is not ChatML. Ollama has its own for those that"
+            " it knows: see `ollama show --template`, and give TEMPLATE yourself where it shows {{ .Prompt }} alone."
         )
     told = system or default or ""
     if '"""' in told or told.endswith('"'):

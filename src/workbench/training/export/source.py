@@ -82,7 +82,8 @@ def read(workspace: Workspace, name: str) -> Source:
     _check_start(name, config)
     arguments = run.spec["arguments"]
     entry = catalogue().get(model)
-    sha256, samples = _prepared(run.path)
+    scored = arguments["recipe"].get("method") == "reward"  # a reward model needs answers to score
+    sha256, samples = _prepared(run.path, scored=scored)
     return Source(
         run=run,
         recipe=arguments["recipe"],
@@ -134,10 +135,10 @@ def _check_start(name: str, config: dict[str, Any]) -> None:
         )
 
 
-def _prepared(folder: Path) -> tuple[str, list[dict[str, Any]]]:
+def _prepared(folder: Path, *, scored: bool) -> tuple[str, list[dict[str, Any]]]:
     try:
         prepared = json.loads((folder / "prepared.json").read_text(encoding="utf-8"))
-        samples = prepared["samples"]
+        samples = [sample for sample in prepared["samples"] if not scored or sample.get("rejected")]
         if not samples:
             with (folder / FROZEN).open(encoding="utf-8") as lines:
                 samples = [json.loads(line) for line, _ in zip(lines, range(_AT_LEAST), strict=False)]
