@@ -139,7 +139,7 @@ class Queue(ModalScreen[None]):
             app = cast("WorkbenchApp", self.app)
             try:
                 control.stop(job)
-            except UserError as error:
+            except (UserError, OSError) as error:
                 app.report(error)
             app.look_at_jobs()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -101,6 +102,21 @@ def stop(job: JobFolder, *, now: bool = False) -> None:
         process.kill()
 
 
+def discard(job: JobFolder) -> None:
+    """End a job that this process started, at once, and remove its folder: for one that nobody waits for any more.
+
+    The folder is moved away first, so that nobody finds the job lost.
+    """
+    for child in list(_children):
+        if child.args == _command(job):
+            child.kill()
+    aside = Workspace(job.workspace_root).private / f"discarded-{job.id}"
+    aside.parent.mkdir(exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):  # it is discarded already
+        job.path.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
 def jobs(workspace: Workspace) -> list[JobFolder]:
     """All jobs of a workspace, runs included, newest first; without those whose spec.json cannot be read."""
     reap()
@@ -149,13 +165,17 @@ def _created(job: JobFolder) -> float | None:
         return None
 
 
+def _command(job: JobFolder) -> list[str]:
+    # -P: the workspace's own datasets/ folder never shadows the Hugging Face package
+    return [sys.executable, "-P", "-m", "workbench.jobs", str(job.path)]
+
+
 def _launch(job: JobFolder) -> None:
     reap()
     with job.log.open("ab") as log:
         _children.append(
             subprocess.Popen(
-                # -P: the workspace's own datasets/ folder never shadows the Hugging Face package
-                [sys.executable, "-P", "-m", "workbench.jobs", str(job.path)],
+                _command(job),
                 cwd=job.path,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
