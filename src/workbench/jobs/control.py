@@ -118,10 +118,10 @@ def discard(job: JobFolder) -> None:
 
 
 def jobs(workspace: Workspace) -> list[JobFolder]:
-    """All jobs of a workspace, runs included, newest first; without those whose spec.json cannot be read."""
+    """All jobs of a workspace, runs included, newest first; without those whose spec.json is damaged."""
     reap()
     found = [JobFolder(path.parent) for place in (workspace.jobs, workspace.runs) for path in place.glob("*/spec.json")]
-    dated = [(created, job) for job in found if (created := _created(job)) is not None]
+    dated = [(spec["created_at"], job) for job in found if (spec := job.listed) is not None]
     return [job for _, job in sorted(dated, key=lambda pair: pair[0], reverse=True)]
 
 
@@ -155,14 +155,6 @@ def _make(folder: Path) -> None:
         made = (path.name for path in folder.iterdir()) if folder.is_dir() else [folder.name]
         if any(name != "status.json" and not name.startswith(".") for name in made):
             raise UserError(f"{folder.name!r} exists", where=str(folder), do="Choose another name.") from None
-
-
-def _created(job: JobFolder) -> float | None:
-    try:
-        spec = job.spec
-        return float(spec["created_at"]) if {"kind", "title", "arguments"} <= spec.keys() else None
-    except (UserError, AttributeError, KeyError, TypeError, ValueError):
-        return None
 
 
 def _command(job: JobFolder) -> list[str]:
