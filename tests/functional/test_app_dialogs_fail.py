@@ -210,7 +210,7 @@ async def test_an_export_that_is_being_started_is_started_once(
 
 
 async def test_a_recipe_is_replaced_only_when_asked(workspace: Workspace, settle: Settle, recipe: Path) -> None:
-    other = workspace.configs / "facts.yaml"
+    other = workspace.configs / "b.yaml"
     other.write_text("dataset: facts # dear to me\n", encoding="utf-8")
     settings = workspace.configs / "settings.yaml"
     before = settings.read_text()
@@ -223,7 +223,7 @@ async def test_a_recipe_is_replaced_only_when_asked(workspace: Workspace, settle
         await settle(pilot)
         assert isinstance(pilot.app.screen, Prompt)
         assert "is no recipe" in text(pilot, ".dialog-fault")
-        await pilot.press("ctrl+u", *"facts", "enter")
+        await pilot.press("ctrl+u", "b", "enter")
         await settle(pilot)
         assert isinstance(pilot.app.screen, Confirm)
         await pilot.press("enter")  # alone it loses nothing
@@ -232,7 +232,7 @@ async def test_a_recipe_is_replaced_only_when_asked(workspace: Workspace, settle
         await pilot.press("ctrl+w", "enter")  # the one that is open
         await settle(pilot)
         assert told(pilot)[-1] == "Saved configs/tone.yaml"
-        await pilot.press("ctrl+w", "ctrl+u", *"facts", "enter", "y")
+        await pilot.press("ctrl+w", "ctrl+u", "b", "enter", "y")
         await settle(pilot)
         assert "House tone" in other.read_text()
     assert settings.read_text() == before
