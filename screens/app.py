@@ -22,13 +22,14 @@ from textual.dom import DOMNode
 from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.signal import Signal
+from textual.worker import Worker, WorkerState
 
 from screens import last_place
 from screens.commands import BY_ID, SCOPES, bindings
 from screens.harmless import Harmless
 from screens.server_state import ServerState, ServerWatch
 from screens.watcher import Job, JobBoard
-from workbench.errors import Faults, UserError
+from workbench.errors import Faults, UserError, in_words
 from workbench.text import for_terminal
 from workbench.workspace import Workspace
 
@@ -198,9 +199,10 @@ class WorkbenchApp(App[None]):
         )  # fmt: skip
 
     def report(self, error: BaseException) -> None:
-        """Show a failure: a `UserError` in its own words, anything else with its traceback in .workbench/app.log."""
-        if isinstance(error, UserError):
-            self.tell(str(error), severity="error")
+        """Show a failure: a `UserError` and an `OSError` (a full disk, a folder that is not the user's) in one line;
+        anything else with its traceback in .workbench/app.log."""
+        if isinstance(error, UserError | OSError):
+            self.tell(in_words(error), severity="error")
             return
         log = self.workspace.private / "app.log"
         try:
@@ -211,16 +213,21 @@ class WorkbenchApp(App[None]):
             pass
         self.tell(f"{type(error).__name__}: {error} (the details are in {log})", title="Unexpected", severity="error")
 
+    def report_failed(self, event: Worker.StateChanged) -> None:
+        """Show the failure of a worker, if it is one: each screen hears only of its own workers."""
+        if event.state is WorkerState.ERROR and event.worker.error is not None:
+            self.report(event.worker.error)
+
     async def run_action(
         self,
         action: str | ActionParseResult,
         default_namespace: DOMNode | None = None,
         namespaces: Mapping[str, DOMNode] | None = None,
     ) -> bool:
-        """As Textual does, but a `UserError` becomes a notification."""
+        """As Textual does, but a `UserError` and an `OSError` become a notification."""
         try:
             return await super().run_action(action, default_namespace, namespaces)
-        except UserError as error:
+        except (UserError, OSError) as error:
             self.report(error)
             return True
 

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.geometry import Offset
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.worker import Worker, WorkerState
+from textual.worker import Worker
 
 from screens.watcher import JobBoard
 from screens.widgets.key_bar import KeyBar
@@ -66,15 +66,15 @@ class WorkbenchScreen(Screen[None]):
 
     @contextmanager
     def reporting(self) -> Iterator[None]:
-        """Show a `UserError` raised inside as a notification (for message handlers; actions do so by themselves)."""
+        """Show a `UserError` or an `OSError` raised inside as a notification (for message handlers and the callbacks of
+        dialogs; actions do so by themselves)."""
         try:
             yield
-        except UserError as error:
+        except (UserError, OSError) as error:
             self.app.report(error)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        if event.state is WorkerState.ERROR and event.worker.error is not None:
-            self.app.report(event.worker.error)
+        self.app.report_failed(event)
 
     def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:
         """The widget under a cell, except one that left the DOM while the compositor still remembers it.

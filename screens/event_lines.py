@@ -79,6 +79,8 @@ def _text(event: dict[str, Any]) -> str | None:
         case "checkpoint":
             return f"step {step}: checkpoint saved{_WHY.get(str(event.get('why')), '')}"
         case "best":
+            if "eval_reward" in event:
+                return f"step {step}: eval reward {_number(event['eval_reward'])}, the highest so far"
             return f"step {step}: eval loss {_number(event.get('eval_loss'))}, the lowest so far"
         case "overfitting":
             return (
@@ -86,7 +88,7 @@ def _text(event: dict[str, Any]) -> str | None:
                 "was the best"
             )
         case "early_stop":
-            return f"step {step}: stops early, eval loss got no better than at step {event.get('best_step')}"
+            return f"step {step}: stops early, it got no better than at step {event.get('best_step')}"
         case "learning_rate":
             before, after = event.get("before"), event.get("after")
             return f"step {step}: learning rate changed from {_rate(before)} to {_rate(after)}"

@@ -112,12 +112,21 @@ def next_step(state: WorkspaceState, jobs: Sequence[Job]) -> Step:
 
 
 def names_of(workspace: Workspace) -> dict[str, list[str]]:
-    """What a recipe may name in this workspace, by the recipe's key."""
-    state = read_state(workspace)
+    """What a recipe may name in this workspace, by the recipe's key; what cannot be read names nothing.
+
+    Opens the database and the indexes: call it in a thread.
+    """
+
+    def names(read: Callable[[], list[str]]) -> list[str]:
+        try:
+            return read()
+        except UserError:
+            return []
+
     return {
-        "dataset": [dataset.name for dataset in state.datasets],
-        "context.index": [index.name for index in state.indexes],
-        "model_name_or_path": [model.name for model in state.models if model.role == "chat"],
+        "dataset": names(lambda: [dataset.name for dataset in _datasets(workspace)]),
+        "context.index": names(lambda: [index.name for index in _indexes(workspace)]),
+        "model_name_or_path": names(lambda: [workspace.settings().base_model]),
     }
 
 

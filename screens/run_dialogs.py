@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from screens.home_state import names_of
 from screens.watcher import Job
@@ -51,15 +51,8 @@ class RunDialogs:
         self._screen.app.push_screen(Choose("Which recipe?", choices), chosen)
 
     def new(self, recipe: Path) -> None:
-        """The form of a new run.
-
-        Raises:
-            UserError: the recipe cannot be read.
-        """
-        from screens.modals.new_run import NewRun
-
-        here = self._screen.workspace
-        self._screen.app.push_screen(NewRun(here, recipe, names_of(here)), self._started)
+        """The form of a new run."""
+        self._open_form(recipe)
 
     def clone(self, run: Job) -> None:
         """The form of a new run with this run's recipe.
@@ -67,14 +60,22 @@ class RunDialogs:
         Raises:
             UserError: the recipe cannot be read.
         """
-        from screens.modals.new_run import NewRun
         from workbench.training import history
 
+        recipe = history.recipe_file(run.folder)
+        self._open_form(recipe, cloned=run.id, changes=history.changes_to_repeat(self._screen.workspace, run.folder))
+
+    def _open_form(self, recipe: Path, **of: Any) -> None:
+        work = partial(self._read_and_open_form, recipe, **of)
+        self._screen.run_worker(work, group="run-form", exclusive=True, exit_on_error=False)
+
+    async def _read_and_open_form(self, recipe: Path, **of: Any) -> None:
+        from screens.modals.new_run import NewRun
+
         here = self._screen.workspace
-        recipe, changes = history.recipe_file(run.folder), history.changes_to_repeat(here, run.folder)
-        self._screen.app.push_screen(
-            NewRun(here, recipe, names_of(here), cloned=run.id, changes=changes), self._started
-        )
+        names = await asyncio.to_thread(names_of, here)
+        if self._screen.is_current:  # else the user has gone on
+            self._screen.app.push_screen(NewRun(here, recipe, names, **of), self._started)
 
     def grid(self, recipe: Path) -> None:
         """The form of a grid over a recipe.

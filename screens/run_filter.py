@@ -40,7 +40,8 @@ class RunFilter:
         if self.state and run.status.state not in STATES[self.state]:
             return False
         tags = [tag.lower() for tag in run.tags]
-        recipe = run.arguments.get("recipe") or {}
+        recipe = run.arguments.get("recipe")
+        recipe = recipe if isinstance(recipe, dict) else {}
         told = [run.id, run.status.state, run.arguments.get("recipe_name"), run.arguments.get("base"), *tags]
         text = " ".join(str(each) for each in [*told, recipe.get("dataset"), recipe.get("method")] if each).lower()
         return all(

@@ -15,6 +15,7 @@ from workbench.text import for_terminal
 _LOG_LINES = 5000
 _SAMPLE_STEPS = 200  # evaluations whose samples are kept: beyond it every second one is left out
 _NO_CURVES = ("time", "step", "epoch", "tokens")
+_JUDGED = ("eval_loss", "eval_reward")  # the figures that a run can be judged by
 _MOST_CURVES = 64  # names of figures that a run may bring
 
 
@@ -46,7 +47,10 @@ class RunHistory:
     figures: dict[str, Any] = field(default_factory=dict)
     """The latest value of everything that was measured."""
     best: Point | None = None
-    """(step, eval loss) of the lowest eval loss."""
+    """(step, value) of the best evaluation: of the lowest eval loss, or of the highest reward where the run learns by
+    rewards."""
+    best_of: str = "eval_loss"
+    """Which figure that is."""
     overfits: list[Overfitting] = field(default_factory=list)
     """Each time that it was flagged."""
     rate_changes: list[RateChange] = field(default_factory=list)
@@ -59,6 +63,8 @@ class RunHistory:
     """What of it was expected, and what came: known at the end."""
     told_ever: int = 0
     """How many events and printed lines were taken in for the log, those it has dropped included."""
+    _bests: list[tuple[Point, str]] = field(default_factory=list)
+    """Each best that was told, and of which figure; every one is better than the one before."""
     _told: deque[dict[str, Any] | str] = field(default_factory=lambda: deque(maxlen=_LOG_LINES))
     """Put in words when they are looked at: a long run has many that nobody reads."""
     _zero: float | None = None
@@ -98,7 +104,7 @@ class RunHistory:
 
     @property
     def overfitting(self) -> Overfitting | None:
-        """The latest flag, unless eval loss has come to a new best since."""
+        """The latest flag, unless there was a new best since."""
         if not self.overfits or (self.best and self.best[0] > self.overfits[-1].step):
             return None
         return self.overfits[-1]
@@ -115,8 +121,9 @@ class RunHistory:
                 self._paused_at = None
             case "sample":
                 self._sample(event, int(step))
-            case "best" if is_number(event.get("eval_loss")):
-                self.best = (step, float(event["eval_loss"]))
+            case "best":
+                self._bests += [((step, float(event[key])), key) for key in _JUDGED if is_number(event.get(key))][:1]
+                self._find_best()
             case "overfitting":
                 self.overfits.append(Overfitting(step, best_step))
             case "early_stop":
@@ -144,8 +151,16 @@ class RunHistory:
             self.figures[name] = value
             if name not in _NO_CURVES and (name in self.series or len(self.series) < _MOST_CURVES):
                 self.series.setdefault(name, Series()).add(step, seconds, float(value))
-        if is_number(event.get("eval_loss")) and (self.best is None or event["eval_loss"] < self.best[1]):
-            self.best = (step, float(event["eval_loss"]))  # older versions tell no "best"
+        loss = event.get("eval_loss")
+        if is_number(loss) and not self._bests and (self.best is None or loss < self.best[1]):
+            self.best = (step, float(loss))  # older versions tell no "best"
+
+    def _find_best(self) -> None:
+        if self._bests:
+            self.best, self.best_of = self._bests[-1]
+        else:
+            self.best_of = "eval_loss"
+            self.best = min(self.series["eval_loss"], key=lambda point: point[1], default=None)
 
     def _sample(self, event: dict[str, Any], step: int) -> None:
         prompt = for_terminal(str(event.get("prompt", "")))
@@ -165,8 +180,8 @@ class RunHistory:
         for answers in self.samples.values():
             for later in [taken for taken in answers if taken > step]:
                 del answers[later]
-        if self.best and self.best[0] > step:
-            self.best = min(self.series["eval_loss"], key=lambda point: point[1], default=None)
+        self._bests = [told for told in self._bests if told[0][0] <= step]
+        self._find_best()
         self.overfits = [flag for flag in self.overfits if flag.step <= step]
         self.rate_changes = [change for change in self.rate_changes if change.step <= step]
         self.stopped_early, self.preflight_check = None, {}

@@ -122,6 +122,8 @@ class TrainingScreen(RunSteering):
                         table.update_cell(job.id, column, cell, update_width=True)
         self.set_class(not runs and not self._filter.active, "-no-runs")
         table.display = bool(runs)
+        if runs and self.focused is None:  # it had the focus until nothing was listed
+            table.focus()
         self._show_titles(len(runs))
         if (
             keys_for := (self._selected, self._run and self._run.status.state, len(ids), *self._marks)
@@ -145,7 +147,7 @@ class TrainingScreen(RunSteering):
         mark = state_mark(status.state, theme)
         name = Text(for_terminal(job.id, one_line=True), no_wrap=True, overflow="ellipsis")
         if marked:
-            mark = Text("▌", style=theme_color(theme, "accent")) + mark
+            mark = Text.assemble(("▌", theme_color(theme, "accent")), mark)
             name.stylize("bold")
         return (
             mark,

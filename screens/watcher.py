@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import UserError
 from workbench.jobs import control
 from workbench.jobs.folder import JobFolder, Status
 from workbench.training.tags import FILE as TAGS
@@ -142,16 +141,15 @@ def _read(folder: Path, before: Job | None, *, events_size: int) -> Job | None:
             "created_at": before.created_at,
         }
     else:
-        try:
-            spec = job.spec
-        except UserError:
-            return None  # a folder that is not (yet) a job's
+        spec = job.listed
+        if spec is None:
+            return None
     return Job(
         job,
-        spec.get("kind", ""),
-        spec.get("title", job.id),
-        spec.get("arguments", {}),
-        spec.get("created_at", 0.0),
+        spec["kind"],
+        spec["title"],
+        spec["arguments"],
+        spec["created_at"],
         job.status(),
         events_size,
         read_tags(folder).tags if job.is_run else (),

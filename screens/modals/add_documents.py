@@ -15,10 +15,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Key
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from screens.modals.dialog import Dialog
 from screens.widgets.lists import Options
 from workbench.errors import UserError
 from workbench.hybrid import check_name
@@ -38,7 +38,7 @@ class ToIndex(NamedTuple):
     """Absolute; it exists."""
 
 
-class AddDocuments(ModalScreen[ToIndex | None]):
+class AddDocuments(Dialog[ToIndex | None]):
     """A path, with the folders and documents that it may go on with, and a name; None when the user left."""
 
     CSS_PATH = "add_documents.tcss"

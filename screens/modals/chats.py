@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
-from textual.worker import Worker, WorkerState
 
 from screens.conversation import with_store
 from screens.modals.confirm import Confirm
+from screens.modals.dialog import Dialog
 from screens.modals.prompt import Prompt
 from screens.times import ago
 from screens.widgets.lists import Options
@@ -25,14 +24,13 @@ from workbench.text import for_terminal
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from screens.app import WorkbenchApp
     from workbench.chat.history import Chat
 
 _MOST = 300  # listed; the search finds the others
 _ARM = 26  # cells of the arm, its adapter and its index
 
 
-class Chats(ModalScreen[int | None]):
+class Chats(Dialog[int | None]):
     """The id of the chosen chat; None when the user left. What was renamed and deleted is so at once."""
 
     CSS_PATH = "chats.tcss"
@@ -65,10 +63,6 @@ class Chats(ModalScreen[int | None]):
 
     def on_mount(self) -> None:
         self.call_after_refresh(self._fill)  # the width is known by then
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        if event.state is WorkerState.ERROR and event.worker.error is not None:
-            cast("WorkbenchApp", self.app).report(event.worker.error)
 
     def _fill(self, at: int = 0) -> None:
         words = self.query_one(Input).value.lower().split()

@@ -13,9 +13,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import ContentSwitcher, DataTable, Static
+from textual.worker import Worker, WorkerState
 
+from screens.modals.dialog import Dialog
 from screens.modals.hints import hints
 from screens.widgets.colors import faded_color, theme_color
 from screens.widgets.job_figures import state_mark
@@ -26,7 +27,7 @@ from screens.widgets.reading import Page, Reading
 from screens.widgets.run_differences import data_lines, figure_cells, figure_heads, recipe_cell, sample_lines
 from screens.widgets.scores import line, muted
 from screens.widgets.view_bar import ViewBar
-from workbench.errors import UserError
+from workbench.errors import UserError, in_words
 from workbench.jobs.folder import JobFolder
 from workbench.training.run_comparison import RunComparison, compare
 
@@ -34,7 +35,7 @@ _VIEWS = ("figures", "recipe", "pairs", "samples")
 _FOCUS = {"figures": "#figures-table", "recipe": "#recipe-table", "pairs": "#pairs", "samples": "#samples"}
 
 
-class CompareRuns(ModalScreen[None]):
+class CompareRuns(Dialog[None]):
     """What the runs wrote is read in a thread."""
 
     CSS_PATH = "compare_runs.tcss"
@@ -94,14 +95,22 @@ class CompareRuns(ModalScreen[None]):
         try:
             result = await asyncio.to_thread(compare, self._jobs)
         except (UserError, OSError) as error:
-            self._result = None
-            self.query_one("#waiting", Static).update(Content.from_markup("[$text-error]$what[/]", what=line(error)))
-            self.query_one(ContentSwitcher).current = "waiting"
+            self._refuse(in_words(error))
             return
         first, self._result = self._result is None, result
         self._show(result)
         if first:
             self._show_view(self.query_one(ViewBar).active)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Nobody waits for what does not come; why is told as any failure is."""
+        if event.worker.group == "read" and event.state is WorkerState.ERROR:
+            self._refuse("These runs cannot be compared.")
+
+    def _refuse(self, why: str) -> None:
+        self._result = None
+        self.query_one("#waiting", Static).update(Content.from_markup("[$text-error]$why[/]", why=line(why)))
+        self.query_one(ContentSwitcher).current = "waiting"
 
     def _show(self, result: RunComparison) -> None:
         theme, count = self.app.theme_variables, len(result.runs)

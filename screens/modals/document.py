@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
+from screens.modals.dialog import Dialog
 from screens.passages import FoundPassage
 from screens.widgets.text_pane import TextPane
 from workbench.text import for_terminal
 from workbench.workspace import Workspace
 
-if TYPE_CHECKING:
-    from screens.app import WorkbenchApp
 
-
-class DocumentViewer(ModalScreen[None]):
+class DocumentViewer(Dialog[None]):
     """The whole text of a document as the index holds it.
 
     Args:
@@ -79,9 +76,8 @@ class DocumentViewer(ModalScreen[None]):
         self.run_worker(self._load, group="document", exit_on_error=False)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """A document that cannot be read closes the viewer and says why."""
-        if event.worker.group == "document" and event.state is WorkerState.ERROR and event.worker.error is not None:
-            cast("WorkbenchApp", self.app).report(event.worker.error)
+        """A document that cannot be read closes the viewer; why is told as any failure is."""
+        if event.worker.group == "document" and event.state is WorkerState.ERROR:
             self.dismiss(None)
 
     async def _load(self) -> None:

@@ -10,10 +10,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
 from screens.modals.confirm import leave_edited
+from screens.modals.dialog import Dialog
 from screens.modals.hints import hints
 from screens.stand_ins import StandIns
 from workbench.errors import UserError
@@ -29,7 +29,7 @@ class TextField:
     text: str
 
 
-class EditTexts(ModalScreen[bool]):
+class EditTexts(Dialog[bool]):
     """True when something was saved. What the user does not touch stays exactly as it was."""
 
     CSS_PATH = "edit_texts.tcss"

@@ -11,11 +11,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from screens.modals.dialog import Dialog
 from screens.widgets.form import Option, Pick, Row
-from workbench.errors import UserError
+from workbench.errors import UserError, in_words
 from workbench.text import for_terminal
 from workbench.training.export.control import default_folder, forms_of, start_export
 from workbench.training.export.forms import FORMS
@@ -28,7 +28,7 @@ _FIRST = "merged"  # what is picked at first
 _TO = "to"
 
 
-class ExportRun(ModalScreen[str | None]):
+class ExportRun(Dialog[str | None]):
     """The id of the job that was started; None when the user left with escape."""
 
     CSS_PATH = "export_run.tcss"
@@ -79,20 +79,31 @@ class ExportRun(ModalScreen[str | None]):
     def action_start(self) -> None:
         values = {row.key: row.text for row in self.query(Row)}
         forms = [form for form in self._forms if values[form] == "yes"]
-        self.run_worker(partial(self._start, forms, values[_TO]), group="start", exclusive=True, exit_on_error=False)
+        self.start(partial(self._start, forms, values[_TO]))
 
     async def _start(self, forms: list[str], to: str) -> None:
-        folder = self._workspace.root / Path(to).expanduser() if to else default_folder(self._workspace, self._run)
-        targets = {form: folder / form for form in forms}
+        self.query_one(".form-hint", Static).update("Starting ...")
         try:
+            targets = {form: self._folder(to) / form for form in forms}
             # In a thread: it checks the base model's weights.
             job = await asyncio.to_thread(start_export, self._workspace, self._run, targets)
-        except UserError as error:
+        except (UserError, OSError) as error:
             fault = self.query_one(".dialog-fault", Static)
-            fault.update(Content(for_terminal(str(error))))
+            fault.update(Content(for_terminal(in_words(error))))
             fault.display = True
             return
+        finally:
+            self.on_descendant_focus()
         self.dismiss(job.id)
 
+    def _folder(self, typed: str) -> Path:
+        if not typed:
+            return default_folder(self._workspace, self._run)
+        try:
+            return self._workspace.root / Path(typed).expanduser()
+        except RuntimeError:  # how pathlib says that ~NAME is nobody
+            raise UserError("there is no such home folder", where=typed) from None
+
     def action_leave(self) -> None:
-        self.dismiss(None)
+        if not self.starting:
+            self.dismiss(None)

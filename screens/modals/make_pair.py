@@ -9,11 +9,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static, TextArea
 
 from screens.modals.confirm import leave_edited
+from screens.modals.dialog import Dialog
 from screens.modals.hints import hints
 from screens.stand_ins import StandIns
 from screens.widgets.form import Row
@@ -29,7 +29,7 @@ _LABELS = {
 }
 
 
-class MakePair(ModalScreen[bool]):
+class MakePair(Dialog[bool]):
     """True when the pair was made."""
 
     CSS_PATH = ["edit_texts.tcss", "make_pair.tcss"]  # noqa: RUF012

@@ -13,14 +13,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from screens.hybrid_choices import HybridChoices
 from screens.hybrid_choices import read_choices as read_hybrid_choices
+from screens.modals.dialog import Dialog
 from screens.widgets.form import Option, Pick, Row
 from workbench.compare.store import CompareStore, SetSummary
-from workbench.errors import UserError
+from workbench.errors import UserError, in_words
 from workbench.text import for_terminal
 from workbench.workspace import Workspace
 
@@ -65,7 +65,7 @@ class _Rows(VerticalScroll, inherit_bindings=False):
     """All fields; the arrows are the form's: they go from field to field."""
 
 
-class NewComparison(ModalScreen[int | None]):
+class NewComparison(Dialog[int | None]):
     """The id of the comparison that was started; None when the user left with escape."""
 
     CSS_PATH = "new_comparison.tcss"
@@ -182,8 +182,7 @@ class NewComparison(ModalScreen[int | None]):
             faults.append(f"temperature: {row.text!r} is not a number from 0 to {_HOTTEST:g}")
         self._show_fault(" · ".join(faults))
         if not faults:
-            work = partial(self._start, numbers, temperature or 0.0)
-            self.run_worker(work, group="start", exclusive=True, exit_on_error=False)
+            self.start(partial(self._start, numbers, temperature or 0.0))
 
     async def _start(self, numbers: dict[str, int | None], temperature: float) -> None:
         from workbench.compare.control import start_comparison
@@ -206,10 +205,11 @@ class NewComparison(ModalScreen[int | None]):
         try:
             # In a thread: it checks the weights and looks for questions among the run's pairs.
             job = await asyncio.to_thread(start_comparison, self._workspace, name, **asked)
-        except UserError as error:
-            self._show_fault(str(error))
-            self.on_descendant_focus()
+        except (UserError, OSError) as error:
+            self._show_fault(in_words(error))
             return
+        finally:
+            self.on_descendant_focus()
         self.dismiss(job.spec["arguments"]["comparison"])
 
     def _show_fault(self, text: str) -> None:
@@ -219,7 +219,8 @@ class NewComparison(ModalScreen[int | None]):
         fault.display = self.query_one("#fault").display = bool(text)
 
     def action_leave(self) -> None:
-        self.dismiss(None)
+        if not self.starting:
+            self.dismiss(None)
 
 
 def _number(placeholder: str) -> Input:

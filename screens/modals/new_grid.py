@@ -7,29 +7,26 @@ import shlex
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+from typing import ClassVar, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static
 
+from screens.modals.dialog import Dialog
 from screens.modals.hints import hints
 from screens.recipe_fields import RecipeField, fields_of
 from workbench import yaml_file
-from workbench.errors import Faults, UserError
+from workbench.errors import Faults, UserError, in_words
 from workbench.text import for_terminal
 from workbench.training import grid as grids
 from workbench.training.command_line import train_command
 from workbench.training.recipe import Recipe
 from workbench.workspace import Workspace
-
-if TYPE_CHECKING:
-    from screens.app import WorkbenchApp
 
 _AXES = 4
 _Result = TypeVar("_Result")
@@ -60,7 +57,7 @@ class _Axis(Horizontal):
         return f"{self.key}={values}" if self.key or values else None
 
 
-class NewGrid(ModalScreen[str | None]):
+class NewGrid(Dialog[str | None]):
     """The name of the grid's first run, once all were started; None when the user left with escape."""
 
     CSS_PATH = "new_grid.tcss"
@@ -154,6 +151,8 @@ class NewGrid(ModalScreen[str | None]):
     async def _plan(self, name: str, entries: list[str]) -> None:
         # In a thread: it counts the pairs and checks each combination.
         grid = await self._done(lambda: grids.plan(self._workspace, self._recipe, name, grids.parse(entries)))
+        if not entries:  # nothing is wrong yet
+            self._tell("")
         self.query_one(".grid-cost", Static).update(Content(grids.cost(grid) if grid else ""))
 
     async def _done(self, work: Callable[[], _Result]) -> _Result | None:
@@ -161,8 +160,8 @@ class NewGrid(ModalScreen[str | None]):
             result = await asyncio.to_thread(work)
         except Faults as error:
             self._tell(" · ".join(error.faults[:2]))
-        except UserError as error:
-            self._tell("" if not self._entries else str(error))
+        except (UserError, OSError) as error:
+            self._tell(in_words(error))
         else:
             self._tell("")
             return result
@@ -177,22 +176,27 @@ class NewGrid(ModalScreen[str | None]):
 
     def action_copy(self) -> None:
         self.app.copy_to_clipboard(self.command)
-        cast("WorkbenchApp", self.app).tell("The command is copied.")
+        self.app.tell("The command is copied.")
 
     def action_start(self) -> None:
-        if not any(worker.group == "start" and not worker.is_finished for worker in self.workers):  # ctrl+s twice
-            self.run_worker(partial(self._start, self._grid_name, self._entries), group="start", exit_on_error=False)
+        self.start(partial(self._start, self._grid_name, self._entries))
 
     async def _start(self, name: str, entries: list[str]) -> None:
         def start() -> str:
             grid = grids.plan(self._workspace, self._recipe, name, grids.parse(entries))
             return grids.start(self._workspace, self._recipe, grid)[0].id
 
-        if first := await self._done(start):
+        self.query_one(".form-hint", Static).update("Starting ...")
+        try:
+            first = await self._done(start)
+        finally:
+            self._hint()
+        if first:
             self.dismiss(first)
 
     def action_leave(self) -> None:
-        self.dismiss(None)
+        if not self.starting:
+            self.dismiss(None)
 
 
 def _free(workspace: Workspace, stem: str) -> str:

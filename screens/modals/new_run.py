@@ -6,32 +6,29 @@ import asyncio
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from screens.modals.dialog import Dialog
 from screens.modals.hints import hints
 from screens.recipe_fields import RecipeField, as_text, fields_of, key_of_fault
 from screens.widgets.recipe_form import RecipeForm, RecipeRow
 from workbench import yaml_file
-from workbench.errors import Faults, UserError
+from workbench.errors import Faults, UserError, in_words
 from workbench.hybrid import check_name
 from workbench.text import for_terminal
 from workbench.workspace import Workspace
 
-if TYPE_CHECKING:
-    from screens.app import WorkbenchApp
-
 _TOLD = 2  # faults at once
 
 
-class NewRun(ModalScreen[str | None]):
+class NewRun(Dialog[str | None]):
     """The name of the run that was started; None when the user left with escape."""
 
     CSS_PATH = "new_run.tcss"
@@ -166,58 +163,81 @@ class NewRun(ModalScreen[str | None]):
 
     def action_copy(self) -> None:
         self.app.copy_to_clipboard(self.command)
-        cast("WorkbenchApp", self.app).tell("The command is copied.")
+        self.app.tell("The command is copied.")
 
     def action_start(self) -> None:
-        if self._check():
-            self.run_worker(partial(self._start, self.run_name), group="start", exclusive=True, exit_on_error=False)
+        if not self.starting and self._check():
+            self.start(partial(self._start, self.run_name))
 
     async def _start(self, name: str) -> None:
         from workbench.training.control import start_run
 
+        self.query_one(".form-hint", Static).update("Starting ...")
         try:
             check_name(name, "run")
             # In a thread: it checks the base model's weights.
             job = await asyncio.to_thread(start_run, self._workspace, self._recipe, name, self._form.changes)
-        except UserError as error:
-            self._show_fault(str(error))
+        except (UserError, OSError) as error:
+            self._show_fault(in_words(error))
             return
+        finally:
+            self.on_descendant_focus()
         self.dismiss(job.id)
 
     def action_preflight(self) -> None:
         """What the run would take; it is not started."""
-        if self._check():
+        if not self.starting and self._check():
             from screens.modals.preflight import PreFlight
 
             self.app.push_screen(PreFlight(self._workspace, self._recipe, self._form.changes))
 
     def action_save(self) -> None:
         """Write the fields as a recipe of the workspace; the comments of the one it came from stay."""
-        if not self._check():
+        if self.starting or not self._check():
             return
         from screens.modals.prompt import Prompt
 
         name = self._cloned or self._recipe.stem
         self.app.push_screen(
-            Prompt("Save as a recipe", name, detail="A file in configs/ of this workspace."), self._save_as
+            Prompt(
+                "Save as a recipe",
+                name,
+                detail="A file in configs/ of this workspace.",
+                check=lambda name: self._workspace.own_recipe(name.strip()),
+            ),
+            self._save_as,
         )
 
     def _save_as(self, name: str | None) -> None:
         if name is None:
             return
+        path = self._workspace.own_recipe(name.strip())
+        if not path.exists() or path == self._recipe:
+            self._save(path)
+            return
+        from screens.modals.confirm import Confirm
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._save(path)
+
+        detail = "What it says is lost, and so are its comments."
+        self.app.push_screen(Confirm(f"Replace the recipe {path.stem}?", detail, yes="Replace", danger=True), answered)
+
+    def _save(self, path: Path) -> None:
         try:
-            path = self._workspace.configs / f"{check_name(name.strip(), 'recipe')}.yaml"
             data = yaml_file.read(self._recipe)
             for key, value in self._form.changes.items():
                 yaml_file.set_key(data, key, value)
             yaml_file.write(path, data)
         except (UserError, OSError) as error:
-            self._show_fault(str(error))
+            self._show_fault(in_words(error))
             return
-        cast("WorkbenchApp", self.app).tell(f"Saved configs/{path.name}")
+        self.app.tell(f"Saved configs/{path.name}")
 
     def action_leave(self) -> None:
-        self.dismiss(None)
+        if not self.starting:
+            self.dismiss(None)
 
 
 def free_name(workspace: Workspace, stem: str) -> str:

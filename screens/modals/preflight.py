@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from screens.modals.dialog import Dialog
 from screens.watcher import JobBoard
-from workbench.errors import UserError
+from workbench.errors import UserError, in_words
 from workbench.jobs import control
 from workbench.jobs.folder import JobFolder
 from workbench.text import for_terminal
 from workbench.workspace import Workspace
 
-if TYPE_CHECKING:
-    from screens.app import WorkbenchApp
 
-
-class PreFlight(ModalScreen[None]):
+class PreFlight(Dialog[None]):
     """Starts the pre-flight when it opens, shows its figures when they are there; leaving it ends it."""
 
     DEFAULT_CSS = """
@@ -38,6 +34,7 @@ class PreFlight(ModalScreen[None]):
         super().__init__()
         self._workspace, self._recipe, self._changes = workspace, recipe, dict(changes)
         self._job: JobFolder | None = None
+        self._left = False
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog dialog-wide"):
@@ -46,29 +43,35 @@ class PreFlight(ModalScreen[None]):
             yield Static(Content.from_markup("[b]escape[/] back to the form"), classes="form-keys")
 
     def on_mount(self) -> None:
-        cast("WorkbenchApp", self.app).jobs_changed.subscribe(self, self.jobs_changed)
-        self.run_worker(self._start(), group="start", exclusive=True, exit_on_error=False)
+        self.app.jobs_changed.subscribe(self, self.jobs_changed)
+        self.start(self._start)
 
     async def _start(self) -> None:
+        try:
+            await asyncio.to_thread(self._start_job)
+        except (UserError, OSError) as error:
+            self._show_error(in_words(error))
+
+    def _start_job(self) -> None:
+        """In a thread, for it checks the base model's weights; it goes on when the dialog is left meanwhile."""
         from workbench.training.control import start_preflight
 
-        try:
-            # In a thread: it checks the base model's weights.
-            self._job = await asyncio.to_thread(start_preflight, self._workspace, self._recipe, self._changes)
-        except UserError as error:
-            self._show_error(str(error))
+        self._job = start_preflight(self._workspace, self._recipe, self._changes)
+        if self._left:
+            control.discard(self._job)
 
     def jobs_changed(self, board: JobBoard) -> None:
         """Show how far it is, its figures, or why the run would be refused."""
         job = board.find(self._job.id) if self._job else None
         if job is None:
             return
-        if job.status.state == "done":
-            self._show_figures(job.status.result or {})
-        elif job.status.error:
-            self._show_error(job.status.error)
+        status = job.status
+        if status.state == "done":
+            self._show_figures(status.result or {})
+        elif status.live:
+            self._show(Content(for_terminal(status.progress.message or status.state, one_line=True)))
         else:
-            self._show(Content(for_terminal(job.status.progress.message or job.status.state, one_line=True)))
+            self._show_error(status.error or _without_a_word(status.state))
 
     def _show_figures(self, figures: Mapping[str, Any]) -> None:
         from workbench.training.preflight import lines
@@ -86,7 +89,15 @@ class PreFlight(ModalScreen[None]):
         self.query_one("#preflight-figures", Static).update(content)
 
     def action_leave(self) -> None:
-        if self._job and self._job.status().live:
-            with contextlib.suppress(UserError):  # it has just ended
-                control.stop(self._job, now=True)
+        self._left = True
         self.dismiss(None)
+        if self._job and self._job.status().live:
+            control.discard(self._job)
+
+
+def _without_a_word(state: str) -> str:
+    from workbench.training.preflight import LESS_MEMORY
+
+    if state == "lost":
+        return f"Its process is gone: it was killed, perhaps because memory ran out. {LESS_MEMORY}"
+    return f"The pre-flight was {state}."

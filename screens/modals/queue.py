@@ -79,6 +79,8 @@ class Queue(ModalScreen[None]):
         options = self.query_one(Options)
         self.query_one("#no-queue").display = not line
         options.display = bool(line)
+        if line and self.focused is None:  # it had the focus until nothing waited
+            options.focus()
         prompts = self._prompts()
         if same:
             for number, prompt in enumerate(prompts):
@@ -139,7 +141,7 @@ class Queue(ModalScreen[None]):
             app = cast("WorkbenchApp", self.app)
             try:
                 control.stop(job)
-            except UserError as error:
+            except (UserError, OSError) as error:
                 app.report(error)
             app.look_at_jobs()
 

@@ -201,11 +201,12 @@ def _x_axis(low: float, high: float, ticks: int, *, by_time: bool) -> tuple[axis
 
 
 def _marks(kind: ChartKind, history: RunHistory, look: Look) -> list[Mark]:
-    """Moments: the best step and overfitting over the losses, changes of the rate over the rate."""
+    """Moments: the best step over what it is the best of, overfitting over the losses, changes of the rate over it."""
     marks: list[tuple[float, str, str]] = []
+    judged = any(line.series == history.best_of for line in kind.lines)
+    if judged and history.best and len(history.series.get(history.best_of, ())) > 1:
+        marks.append((history.best[0], f"best {history.best[0]:,.0f}", "accent"))
     if kind.title == "Loss":
-        if history.best and len(history.series["eval_loss"]) > 1:
-            marks.append((history.best[0], f"best {history.best[0]:,.0f}", "accent"))
         if overfitting := history.overfitting:
             marks.append((overfitting.step, "overfits", "warning"))
     elif kind.title == "Rate":

@@ -44,7 +44,8 @@ _OF_NOW = ("cpu", "gpu")
 def state_mark(state: str, theme: Mapping[str, str]) -> Text:
     """The mark of a state for a table's cell, in the theme's colour for it (`app.theme_variables`)."""
     mark, color = _MARKS.get(state, ("?", "error"))
-    return Text(mark, style=theme_color(theme, color))
+    # In a span: Text takes two to be equal that differ in their own style alone.
+    return Text.assemble((mark, theme_color(theme, color)))
 
 
 def state_content(state: str) -> Content:
@@ -90,14 +91,20 @@ def _how_far(run: Job) -> Content:
     if status.state == "running" and progress.seconds_left is not None:
         parts.append(Content(f"{duration(progress.seconds_left)} left"))
     elif status.started_at and status.finished_at:
-        parts.append(Content(f"took {duration(status.finished_at - status.started_at)}"))
+        # Of all attempts; a job of an older version tells only of its last.
+        seconds = status.figures.get("seconds")
+        took = seconds if is_number(seconds) else status.finished_at - status.started_at
+        parts.append(Content(f"took {duration(took)}"))
     return Content("  ").join(parts)
 
 
 def run_news(run: Job, history: RunHistory) -> Content | None:
     """A line where there is one: that it stopped early, that it overfits, what of the pre-flight came true."""
     if stop := history.stopped_early:
-        text = f"■ stopped early at {stop.step:,g}: no better than at {stop.best_step:,g}, which is kept"
+        recipe = run.arguments.get("recipe")
+        kept = not isinstance(recipe, dict) or recipe.get("load_best_model_at_end", True)
+        text = f"■ stopped early at {stop.step:,g}: no better than at {stop.best_step:,g}"
+        text += ", which is kept" if kept else ""
         return Content.from_markup("[$text-warning]$text[/]", text=text)
     if flag := history.overfitting:
         text = f"▲ overfitting since step {flag.step:,g}, the best is {flag.best_step:,g}"
@@ -114,10 +121,11 @@ def _figures(figures: Mapping[str, Any], history: RunHistory, *, live: bool) -> 
     parts = []
     for name, label, form in _FIGURES:
         value = figures.get(name)
-        if name == "best" and history.best is not None and len(history.series["eval_loss"]) > 1:
-            form = "[$foreground-muted]best[/] $text [$foreground-muted]at[/] $step"
+        if name == "best" and history.best is not None and len(history.series.get(history.best_of, ())) > 1:
+            form = "[$foreground-muted]$best[/] $text [$foreground-muted]at[/] $step"
+            label = "best" if history.best_of == "eval_loss" else "best reward"
             step, best = history.best
-            parts.append(Content.from_markup(form, text=f"{best:.3f}", step=f"{step:,g}"))
+            parts.append(Content.from_markup(form, best=label, text=f"{best:.3f}", step=f"{step:,g}"))
         if not is_number(value) or (name in _OF_NOW and not live):
             continue
         text = f"{value / 1e9:.1f}" if form == "bytes" else f"{value:{form}}"

@@ -26,11 +26,13 @@ def figure_heads(result: RunComparison) -> list[str]:
 
 
 def figure_cells(run: RunFigures, result: RunComparison) -> list[Text]:
-    """A run's cells under `figure_heads`; the best of a column of eval losses is bold."""
+    """A run's cells under `figure_heads`; the best of the losses is bold, and that of the rewards."""
     metrics = dict.fromkeys(name for each in result.runs for name in each.metrics)
     lowest = min((each.best_eval_loss for each in result.runs if each.best_eval_loss is not None), default=None)
-    best = _number(run.best_eval_loss)
-    if run.best_eval_loss is not None and run.best_eval_loss == lowest:
+    highest = max((each.best_eval_reward for each in result.runs if each.best_eval_reward is not None), default=None)
+    judged = run.best_eval_loss if run.best_eval_reward is None else run.best_eval_reward
+    best = _number(judged)
+    if judged is not None and judged == (lowest if run.best_eval_reward is None else highest):
         best.stylize("bold")
     return [
         _right(f"{run.step}/{run.steps}" if run.steps else "-"),

@@ -44,6 +44,8 @@ class RunView(Vertical):
         self._history = RunHistory()
         self._unread = True
         self._reading: RunReader | None = None
+        self._turn = asyncio.Lock()
+        """A reader is for one thread at a time."""
         self._more_to_read = False
         self._others: dict[str, RunReader] = {}
         self._histories: dict[str, RunHistory] = {}
@@ -90,7 +92,7 @@ class RunView(Vertical):
             self.border_title = Content(for_terminal(run.id, one_line=True)) if run else "Run"
             self.query_one(Log).clear()
             self.query_one("#recipe-text", Static).update("")
-        if self._reader is None or self._unread or self._much_is_new():
+        if self._reader is None or self._unread or self._reading is self._reader or self._much_is_new():
             self._show()
             self._read_on()
         else:
@@ -147,26 +149,34 @@ class RunView(Vertical):
     async def _read(self, reader: RunReader) -> None:
         self._more_to_read = True
         try:
-            while self._more_to_read and reader is self._reader:
-                self._more_to_read = False
-                if not self._unread:
-                    news = await asyncio.to_thread(reader.news)
+            async with self._turn:
+                while self._more_to_read and reader is self._reader:
+                    self._more_to_read = False
+                    if not self._unread:
+                        news = await asyncio.to_thread(reader.news)
+                        if reader is self._reader:
+                            reader.feed(self._history, *news)
+                    else:
+                        history = await asyncio.to_thread(reader.first)
+                        if reader is self._reader:
+                            self._history, self._unread = history, False
+                    await self._read_others()
                     if reader is self._reader:
-                        reader.feed(self._history, *news)
-                else:
-                    history = await asyncio.to_thread(reader.first)
-                    if reader is self._reader:
-                        self._history, self._unread = history, False
-                for name, other in list(self._others.items()):
-                    if name not in self._histories:
-                        history = await asyncio.to_thread(other.first)
-                        if self._others.get(name) is other:
-                            self._histories[name] = history
-                if reader is self._reader:
-                    self._show()
+                        self._show()
         finally:
             if self._reading is reader:
                 self._reading = None
+
+    async def _read_others(self) -> None:
+        for name, other in list(self._others.items()):
+            if name in self._histories:
+                news = await asyncio.to_thread(other.news)
+                if self._others.get(name) is other:
+                    other.feed(self._histories[name], *news)
+            else:
+                history = await asyncio.to_thread(other.first)
+                if self._others.get(name) is other:
+                    self._histories[name] = history
 
     # Showing
 

@@ -158,7 +158,7 @@ def chosen_steps(steps: Sequence[int], room: int, at: int | None, best: int | No
         room: at least 1.
         at: the step that the reader has moved to; it is the last one shown. None: the first, the best and the latest,
             then those before the latest.
-        best: the step of the lowest eval loss.
+        best: the step of the best evaluation.
     """
     if len(steps) <= room:
         return list(steps)

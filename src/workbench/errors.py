@@ -20,6 +20,14 @@ class UserError(Exception):
         super().__init__(f"{head}. {do}" if do else head)
 
 
+def in_words(error: UserError | OSError) -> str:
+    """What the user reads: a `UserError` as it is; of a file that cannot be read or written its name, and why."""
+    if isinstance(error, UserError):
+        return str(error)
+    what = (error.strerror or str(error) or type(error).__name__).lower()
+    return f"{error.filename}: {what}" if error.filename else what
+
+
 class Faults(UserError):
     """Several faults of one file, found in one pass; `faults` holds them in the order of their lines."""
 

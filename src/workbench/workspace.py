@@ -14,6 +14,8 @@ from workbench.hybrid import check_name
 if TYPE_CHECKING:
     from workbench.settings import Settings
 
+_NO_RECIPES = ("settings", "keymap")
+"""Files in configs/ that are something else."""
 _GITIGNORE = "# Made by the workbench.\n.workbench/\n*.sqlite-wal\n*.sqlite-shm\n"
 
 
@@ -94,12 +96,22 @@ class Workspace:
         known = ", ".join(path.stem for path in self.recipes()) or "none"
         raise UserError(f"there is no recipe {name!r}", do=f"Name a YAML file or one of: {known}.")
 
+    def own_recipe(self, name: str) -> Path:
+        """Where this workspace has, or would have, a recipe of its own called `name`.
+
+        Raises:
+            UserError: no recipe can be called so.
+        """
+        if check_name(name, "recipe") in _NO_RECIPES:
+            raise UserError(f"configs/{name}.yaml is no recipe", do="Choose another name.")
+        return self.configs / f"{name}.yaml"
+
     def recipes(self) -> list[Path]:
         """The workspace's recipes, then those that ship with the package and are not shadowed by name."""
         found: dict[str, Path] = {}
         for folder in (self.configs, shipped("configs")):
             for path in sorted(folder.glob("*.yaml")):
-                if path.stem not in ("settings", "keymap"):
+                if path.stem not in _NO_RECIPES:
                     found.setdefault(path.stem, path)
         return list(found.values())
 

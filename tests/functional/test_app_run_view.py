@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from textual.widgets import Input, Log, Static
 from screens.app import WorkbenchApp
 from screens.modals.choose_many import ChooseMany
 from screens.modals.learning_rate import LearningRate
+from screens.run_reader import RunReader
 from screens.widgets.chart import Chart
 from screens.widgets.curves import Curves
 from screens.widgets.run_view import RunView
@@ -210,6 +214,47 @@ async def test_other_runs_are_laid_over_and_taken_away(workspace: Workspace, set
         assert chart(pilot) == alone
 
 
+async def test_a_run_laid_over_goes_on_however_much_it_wrote_meanwhile(workspace: Workspace, settle: Settle) -> None:
+    write_run(workspace, "tone", "running", step=60)
+    other = write_run(workspace, "first", "running", step=60, age=10)
+    async with training(workspace, settle) as pilot:
+        view = pilot.app.screen.query_one(RunView)
+        await pilot.press("o", "space", "enter")
+        await settle(pilot)
+        for step in (500, 510):
+            append_events(other, curve(step, 2000, start=61 if step == 500 else 501))
+            pilot.app.look_at_jobs()
+            await settle(pilot)
+            assert list(view._histories["first"].series["loss"].steps) == list(range(1, step + 1))
+
+
+async def test_what_comes_while_much_is_read_is_taken_in_after_it(
+    workspace: Workspace, settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run(workspace, "tone", "running", step=60)
+    async with training(workspace, settle) as pilot:
+        in_thread, go_on, news = threading.Event(), threading.Event(), RunReader.news
+
+        def slow_in_a_thread(self: RunReader) -> Any:
+            read = news(self)
+            if threading.current_thread() is not threading.main_thread():
+                in_thread.set()
+                go_on.wait(10)
+            return read
+
+        monkeypatch.setattr(RunReader, "news", slow_in_a_thread)
+        append_events(run, curve(500, 2000, start=61))
+        pilot.app.look_at_jobs()
+        assert await asyncio.to_thread(in_thread.wait, 10)
+        append_events(run, curve(510, 2000, start=501))
+        pilot.app.look_at_jobs()
+        await pilot.pause()
+        go_on.set()
+        await settle(pilot)
+        history = pilot.app.screen.query_one(RunView).history
+        assert list(history.series["loss"].steps) == list(range(1, 511))
+
+
 async def test_overfitting_and_an_early_stop_are_told(workspace: Workspace, settle: Settle) -> None:
     run = write_run(workspace, "tone", "running", step=120)
     async with training(workspace, settle) as pilot:
@@ -229,6 +274,41 @@ async def test_overfitting_and_an_early_stop_are_told(workspace: Workspace, sett
         pilot.app.look_at_jobs()
         await settle(pilot)
         assert "stopped early at 120" in figures(pilot)
+
+
+async def test_a_run_that_learns_by_rewards_shows_its_best_reward(workspace: Workspace, settle: Settle) -> None:
+    run = write_run(workspace, "tone", "running", step=40)
+    for step, reward in ((20, 1.5), (40, 1.25)):
+        figure = {"time": START, "type": "metrics", "step": step}
+        append_events(run, [{**figure, "eval_loss": 1 / step}, {**figure, "eval_reward": reward}])
+    append_events(run, [{"time": START, "type": "best", "step": 20, "eval_reward": 1.5}])
+    async with training(workspace, settle) as pilot:
+        assert "best reward 1.500 at 20" in figures(pilot)
+        assert "best 20" not in chart(pilot), "it is no best of the losses"
+        while "reward" not in shown(pilot, "#legend"):
+            await pilot.press("c")
+            await settle(pilot)
+        assert "best 20" in chart(pilot)
+
+
+async def test_what_an_early_stop_keeps_is_what_the_recipe_asks_for(workspace: Workspace, settle: Settle) -> None:
+    run = write_run(workspace, "tone", "done")
+    append_events(run, [{"time": START, "type": "early_stop", "step": 120, "best_step": 50}])
+    spec = json.loads((run.path / "spec.json").read_text())
+    for keeps in (True, False):
+        spec["arguments"]["recipe"]["load_best_model_at_end"] = keeps
+        (run.path / "spec.json").write_text(json.dumps(spec))
+        async with training(workspace, settle, (140, 30)) as pilot:
+            assert "no better than at 50" in figures(pilot)
+            assert ("at 50, which is kept" in figures(pilot)) == keeps
+
+
+async def test_a_resumed_run_tells_what_all_its_attempts_took(workspace: Workspace, settle: Settle) -> None:
+    run = write_run(workspace, "tone", "done")
+    status = run.status()
+    run.write_status(replace(status, figures={**status.figures, "seconds": 600.0}))
+    async with training(workspace, settle) as pilot:
+        assert "took 10 min" in figures(pilot)
 
 
 async def test_an_ended_run_tells_what_was_expected_of_it(workspace: Workspace, settle: Settle) -> None:

@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from sample_queue import busy, names_in, until, waiting, waiting_jobs
 from sample_runs import append_events, write_run
 from textual.widgets import Input, Static
 
+from screens import home_state
 from screens.app import WorkbenchApp
 from screens.modals.compare_runs import CompareRuns
 from screens.modals.confirm import Confirm
@@ -30,7 +32,7 @@ from workbench.jobs.folder import JobFolder
 from workbench.jobs.follow import follow
 from workbench.training import tags
 from workbench.training.recipe import Recipe, load
-from workbench.workspace import Workspace
+from workbench.workspace import Workspace, shipped
 
 Settle = Callable[..., Any]
 Command = Callable[..., Any]
@@ -90,6 +92,56 @@ async def test_filter_search_and_marks_are_left_one_by_one(three: Workspace, set
         assert names(pilot) == ["tone", "facts"]
         await pilot.press("escape")
         assert names(pilot) == ["tone", "facts", "broken"]
+
+
+async def test_a_list_that_was_empty_answers_to_keys_again(three: Workspace, settle: Settle) -> None:
+    async with WorkbenchApp(three).run_test(size=(100, 30)) as pilot:
+        await pilot.press("3", "f")
+        await settle(pilot)
+        assert names(pilot) == []
+        await pilot.press("f", "j")
+        await settle(pilot)
+        table = pilot.app.screen.query_one("#runs Table", Table)
+        assert table.has_focus
+        assert table.cursor_row == 1
+
+
+async def test_marks_have_the_colour_of_the_state_and_of_the_theme(three: Workspace, settle: Settle) -> None:
+    run = write_run(three, "live", "running", age=-10)
+
+    def color(pilot: Any) -> str:
+        mark = pilot.app.screen.query_one("#runs Table", Table).get_row_at(0)[0]
+        return str(mark.get_style_at_offset(pilot.app.console, 0).color)
+
+    async with WorkbenchApp(three).run_test(size=(100, 30)) as pilot:
+        await pilot.press("3")
+        await settle(pilot)
+        running = color(pilot)
+        await pilot.press("s", "y")
+        await settle(pilot)
+        assert run.stop_file.exists()
+        stopping = color(pilot)
+        assert stopping != running
+        pilot.app.theme = "nord"
+        await settle(pilot)
+        assert color(pilot) != stopping
+
+
+async def test_what_a_recipe_may_name_is_read_off_the_event_loop(
+    workspace: Workspace, settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Workspace, "recipes", lambda self: [shipped("configs") / "sft.yaml"])
+    threads = []
+    read = home_state._datasets
+    monkeypatch.setattr(home_state, "_datasets", lambda here: threads.append(threading.current_thread()) or read(here))
+    async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("3", "n", "n")
+        await settle(pilot)
+        assert isinstance(pilot.app.screen, NewRun)
+        assert len(pilot.app.screen_stack) == 2
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 async def test_tags_are_changed_and_shown(three: Workspace, settle: Settle) -> None:
@@ -314,6 +366,21 @@ async def test_the_command_that_is_shown_starts_the_same_run(tuned: Workspace, s
         for job in (by_key, by_shell):
             control.stop(job)
             assert list(follow(job))
+
+
+async def test_a_queue_that_was_empty_answers_to_keys(workspace: Workspace, settle: Settle) -> None:
+    async with WorkbenchApp(workspace).run_test(size=(80, 24)) as pilot:
+        await pilot.press("3", "q")
+        await settle(pilot)
+        dialog = pilot.app.screen
+        assert isinstance(dialog, Queue)
+        for _ in range(2):
+            with busy():
+                dialog._look()
+                await settle(pilot)
+                assert dialog.query_one(Options).has_focus
+            dialog._look()
+            await settle(pilot)
 
 
 async def test_the_queue_is_reordered_by_key(workspace: Workspace, settle: Settle, tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ import pytest
 from sample_queue import until, waiting
 from sample_runs import write_run
 
+from screens.widgets.run_differences import figure_cells
 from workbench import files
 from workbench.jobs import control, queue
 from workbench.jobs.folder import JobFolder
 from workbench.jobs.follow import follow
 from workbench.training import history, recipe, runs, tags
+from workbench.training.run_comparison import compare
 from workbench.workspace import Workspace
 
 Command = Callable[..., Any]
@@ -131,6 +133,20 @@ def test_runs_are_compared_in_figures_recipe_pairs_and_samples(workspace: Worksp
     for words in ("lora.r", "0.001", "3 the same, 1 with another answer", "~ c -> 3 => changed", "Ahoy! Look"):
         assert words in told
     assert "\x1b" not in told
+
+
+def test_runs_that_learn_by_rewards_are_compared_by_them(workspace: Workspace) -> None:
+    from sample_runs import append_events
+
+    rewarded, other = write_run(workspace, "tone", "done"), write_run(workspace, "facts", "done")
+    for step, reward in ((60, 1.5), (110, 1.25)):
+        append_events(rewarded, [{"time": 1, "type": "metrics", "step": step, "eval_reward": reward}])
+    append_events(rewarded, [{"time": 1, "type": "best", "step": 60, "eval_reward": 1.5}])
+    by_reward, by_loss = compare([rewarded, other]).runs
+    assert (by_reward.best_step, by_reward.best_eval_reward, by_reward.best_eval_loss) == (60, 1.5, None)
+    assert by_loss.best_eval_reward is None
+    assert by_loss.best_eval_loss is not None
+    assert str(figure_cells(by_reward, compare([rewarded, other]))[2]) == "1.500"
 
 
 def test_a_run_that_has_not_begun_has_no_pairs_to_compare(workspace: Workspace, command: Command) -> None:

@@ -133,6 +133,31 @@ def test_flags_are_kept_and_a_new_best_takes_overfitting_back() -> None:
     assert history.stopped_early == (60, 40)
 
 
+def test_the_best_is_the_one_that_was_told_by_whatever_figure() -> None:
+    """A method that learns by rewards is judged by them, though it has an eval loss too."""
+    history = RunHistory()
+    evaluations = [(10, 0.5, 1.0), (20, 0.9, 2.0), (30, 0.1, 1.5)]
+    best = {10, 20}
+    for step, loss, reward in evaluations:
+        history.feed([{"type": "metrics", "step": step, "eval_loss": loss, "eval_reward": reward}])
+        if step in best:
+            history.feed([{"type": "best", "step": step, "eval_reward": reward}])
+    assert (history.best, history.best_of) == ((20, 2.0), "eval_reward")
+    assert "step 20: eval reward 2.0000, the highest so far" in history.log()[-2]
+    history.feed([{"type": "resumed", "step": 15, "time": START}])
+    assert (history.best, history.best_of) == ((10, 1.0), "eval_reward")
+
+
+def test_without_a_best_that_was_told_it_is_the_lowest_eval_loss() -> None:
+    history = RunHistory()
+    history.feed(
+        [{"type": "metrics", "step": step, "eval_loss": loss} for step, loss in ((1, 3.0), (2, 1.0), (3, 2.0))]
+    )
+    assert (history.best, history.best_of) == ((2, 1.0), "eval_loss")
+    history.feed([{"type": "resumed", "step": 1, "time": START}])
+    assert history.best == (1, 3.0)
+
+
 def test_every_event_is_a_line_of_the_log() -> None:
     history = RunHistory()
     history.feed(
@@ -154,7 +179,7 @@ def test_every_event_is_a_line_of_the_log() -> None:
     assert [line.strip() for line in history.log()] == [
         "before the first step: 420 pairs, 200 steps, about 2.1 GB, about 2 min 10 s",
         "warning: step 30: eval loss rises while the training loss falls; step 10 was the best",
-        "step 60: stops early, eval loss got no better than at step 40",
+        "step 60: stops early, it got no better than at step 40",
         "step 66: learning rate changed from 2.00e-04 to 1.00e-04",
         "step 67: paused",
         "step 67: goes on after the pause",

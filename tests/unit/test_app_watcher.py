@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sample_runs import append_events, write_run
 
 from screens import watcher
 from screens.watcher import JobBoard
+from workbench.jobs import control
 from workbench.jobs.folder import JobFolder
 from workbench.workspace import Workspace
 
@@ -75,6 +78,20 @@ def test_an_end_is_told_of_a_job_that_was_never_seen_alive(workspace: Workspace)
     write_run(workspace, "quick", "done")
     board.look()
     assert [ended.id for ended in board.ended] == ["quick"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"created_at": None}, {"created_at": "now"}, {"arguments": []}, {"arguments": None}, {"title": 3}, {"kind": {}}],
+)
+def test_a_damaged_job_is_left_out_of_all_lists(workspace: Workspace, damage: dict[str, Any]) -> None:
+    write_run(workspace, "tone", "done")
+    spec = write_run(workspace, "damaged", "done").path / "spec.json"
+    spec.write_text(json.dumps({**json.loads(spec.read_text()), **damage}))
+    board = JobBoard(workspace)
+    board.look()
+    assert [job.id for job in board.jobs] == ["tone"]
+    assert [job.id for job in control.jobs(workspace)] == ["tone"]
 
 
 def test_an_idle_look_reads_no_job(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

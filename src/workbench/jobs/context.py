@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from workbench import files
-from workbench.errors import UserError
+from workbench.errors import UserError, in_words
 from workbench.jobs.folder import JobFolder, Progress, Status
 from workbench.jobs.memory import peak_memory_bytes
 from workbench.workspace import Workspace
@@ -216,8 +216,7 @@ def told(error: BaseException, job: JobFolder) -> str:
 
 def of_the_disk(error: OSError) -> str:
     """What the user reads of a disk that is full or fails."""
-    what = (error.strerror or str(error)).lower()
-    return f"{f'{error.filename}: ' if error.filename else ''}{what}. Free space or mend the disk, then resume."
+    return f"{in_words(error)}. Free space or mend the disk, then resume."
 
 
 def _ends_with_newline(job: JobFolder) -> bool:

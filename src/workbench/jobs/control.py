@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -101,11 +102,26 @@ def stop(job: JobFolder, *, now: bool = False) -> None:
         process.kill()
 
 
+def discard(job: JobFolder) -> None:
+    """End a job that this process started, at once, and remove its folder: for one that nobody waits for any more.
+
+    The folder is moved away first, so that nobody finds the job lost.
+    """
+    for child in list(_children):
+        if child.args == _command(job):
+            child.kill()
+    aside = Workspace(job.workspace_root).private / f"discarded-{job.id}"
+    aside.parent.mkdir(exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):  # it is discarded already
+        job.path.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
 def jobs(workspace: Workspace) -> list[JobFolder]:
-    """All jobs of a workspace, runs included, newest first; without those whose spec.json cannot be read."""
+    """All jobs of a workspace, runs included, newest first; without those whose spec.json is damaged."""
     reap()
     found = [JobFolder(path.parent) for place in (workspace.jobs, workspace.runs) for path in place.glob("*/spec.json")]
-    dated = [(created, job) for job in found if (created := _created(job)) is not None]
+    dated = [(spec["created_at"], job) for job in found if (spec := job.listed) is not None]
     return [job for _, job in sorted(dated, key=lambda pair: pair[0], reverse=True)]
 
 
@@ -141,12 +157,9 @@ def _make(folder: Path) -> None:
             raise UserError(f"{folder.name!r} exists", where=str(folder), do="Choose another name.") from None
 
 
-def _created(job: JobFolder) -> float | None:
-    try:
-        spec = job.spec
-        return float(spec["created_at"]) if {"kind", "title", "arguments"} <= spec.keys() else None
-    except (UserError, AttributeError, KeyError, TypeError, ValueError):
-        return None
+def _command(job: JobFolder) -> list[str]:
+    # -P: the workspace's own datasets/ folder never shadows the Hugging Face package
+    return [sys.executable, "-P", "-m", "workbench.jobs", str(job.path)]
 
 
 def _launch(job: JobFolder) -> None:
@@ -154,8 +167,7 @@ def _launch(job: JobFolder) -> None:
     with job.log.open("ab") as log:
         _children.append(
             subprocess.Popen(
-                # -P: the workspace's own datasets/ folder never shadows the Hugging Face package
-                [sys.executable, "-P", "-m", "workbench.jobs", str(job.path)],
+                _command(job),
                 cwd=job.path,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

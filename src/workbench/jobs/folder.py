@@ -103,6 +103,22 @@ class JobFolder:
             raise UserError("is not a job's folder", where=str(self.path)) from None
 
     @property
+    def listed(self) -> dict[str, Any] | None:
+        """`spec`, where it is sound enough for a list of jobs; else None: not (yet) a job's folder, or damaged."""
+        try:
+            spec = self.spec
+        except UserError:
+            return None
+        created = spec.get("created_at")
+        sound = (
+            isinstance(spec["kind"], str)
+            and isinstance(spec["title"], str)
+            and isinstance(spec["arguments"], dict)
+            and isinstance(created, int | float)
+        )
+        return spec if sound else None
+
+    @property
     def events(self) -> Path:
         """Metrics and messages, one JSON object a line, append-only."""
         return self.path / "events.jsonl"

@@ -40,7 +40,10 @@ class RunFigures:
     eval_loss: float | None
     """Of the last evaluation."""
     best_eval_loss: float | None
+    """None where the run learns by rewards, and is judged by them."""
+    best_eval_reward: float | None
     best_step: int | None
+    """The one of the two that is there."""
     metrics: dict[str, float]
     """The last value of everything else that its method measures, e.g. rewards/accuracies, eval_accuracy, reward."""
     tokens_per_second: float | None
@@ -94,7 +97,7 @@ def compare(jobs: Sequence[JobFolder]) -> RunComparison:
     curves = [_curves(of_run) for of_run in events]
     counts, data = _data(jobs)
     return RunComparison(
-        [_figures(job, curve, count) for job, curve, count in zip(jobs, curves, counts, strict=True)],
+        [_figures(*of_run) for of_run in zip(jobs, events, curves, counts, strict=True)],
         _recipe_lines([_flat_recipe(job) for job in jobs]),
         data,
         _sample_lines(events),
@@ -141,18 +144,26 @@ def _curves(events: list[dict[str, Any]]) -> dict[str, Points]:
     return curves
 
 
-def _figures(job: JobFolder, curves: dict[str, Points], pairs: _Counts) -> RunFigures:
+def _best(events: list[dict[str, Any]], curves: dict[str, Points]) -> dict[str, Any]:
+    """The best evaluation as the run told it; older versions told none, and it is the one of the lowest loss."""
+    for event in reversed(events):
+        if event.get("type") == "best":
+            names = ("eval_loss", "eval_reward")
+            return {"best_step": event.get("step"), **{f"best_{name}": event.get(name) for name in names}}
+    step, loss = min(curves.get("eval_loss", []), key=lambda point: point[1], default=(None, None))
+    return {"best_step": None if step is None else int(step), "best_eval_loss": loss, "best_eval_reward": None}
+
+
+def _figures(job: JobFolder, events: list[dict[str, Any]], curves: dict[str, Points], pairs: _Counts) -> RunFigures:
     summary, figures = runs.summary(job), job.status().figures
     evaluations = curves.get("eval_loss", [])
-    best = min(evaluations, key=lambda point: point[1], default=None)
     speeds = [value for _, value in curves.get("tokens_per_second", [])]
     return RunFigures(
         run=job.id, state=summary.state, method=summary.method, dataset=summary.dataset, base=summary.base,
         tags=summary.tags, step=summary.step, steps=summary.steps, train_pairs=pairs[0], eval_pairs=pairs[1],
         loss=curves["loss"][-1][1] if "loss" in curves else None,
         eval_loss=evaluations[-1][1] if evaluations else None,
-        best_eval_loss=best[1] if best else None,
-        best_step=int(best[0]) if best else None,
+        **_best(events, curves),
         metrics={
             name: points[-1][1] for name, points in curves.items() if name not in _OWN_COLUMNS | _OF_THE_STEP
         },
