@@ -76,7 +76,7 @@ def test_tags_travel_with_the_run_and_narrow_the_list(workspace: Workspace, comm
         (["compare", "tone", "tone"], "is named twice"),
         (["compare", "--tag", "none"], "0 runs cannot be compared"),
         (["clone", "tone", "--to", "../x"], "cannot name a recipe"),
-        (["clone", "tone", "--to", "settings"], "there is a recipe 'settings' already"),
+        (["clone", "tone", "--to", "settings"], "configs/settings.yaml is no recipe"),
         (["delete", "tone", "live"], "live is running. Stop it first"),
     ],
 )

@@ -94,10 +94,8 @@ def save_clone(workspace: Workspace, job: JobFolder, name: str) -> Path:
     Raises:
         UserError: there is such a recipe already, or the name is none.
     """
-    from workbench.hybrid import check_name
-
-    path = workspace.configs / f"{check_name(name, 'recipe')}.yaml"
-    if path.exists() or name in ("settings", "keymap"):
+    path = workspace.own_recipe(name)
+    if path.exists():
         raise UserError(f"there is a recipe {name!r} already", where=str(path), do="Choose another name.")
     files.write_text(path, clone(workspace, job))
     return path

@@ -141,8 +141,8 @@ def train_grid(
 
 
 _FIGURES = (
-    "run", "state", "step", "loss", "eval_loss", "best_eval_loss", "best_step", "tokens_per_second", "seconds",
-    "peak_memory_bytes",
+    "run", "state", "step", "loss", "eval_loss", "best_eval_loss", "best_eval_reward", "best_step",
+    "tokens_per_second", "seconds", "peak_memory_bytes",
 )  # fmt: skip
 
 
@@ -150,7 +150,8 @@ def _say_comparison(result: RunComparison) -> None:
     runs = [run.run for run in result.runs]
     metrics = dict.fromkeys(name for run in result.runs for name in run.metrics)
     rows = [{**vars(run), **run.metrics} for run in result.runs]
-    output.print_table(rows, [*_FIGURES, *metrics])
+    known = [name for name in _FIGURES if any(row[name] is not None for row in rows)]
+    output.print_table(rows, [*known, *metrics])
     output.say("\nRecipe" if result.recipe else "\nRecipe: the same.")
     if result.recipe:
         shown = [{"key": line.key, **dict(zip(runs, map(_value, line.values), strict=True))} for line in result.recipe]
