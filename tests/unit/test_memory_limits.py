@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -46,3 +48,19 @@ def test_a_run_that_does_not_fit_is_refused_with_what_would_help() -> None:
         refuse_memory(3_000_000_000, 2_000_000_000, "this machine")
     for key in ("per_device_train_batch_size", "gradient_accumulation_steps", "max_length", "gradient_checkpointing"):
         assert key in str(told.value)
+
+
+def test_memory_that_is_free_goes_back_to_the_system() -> None:
+    """In a process of its own: holes between blocks that are still in use."""
+    program = """
+import psutil, torch
+from workbench.jobs.memory import return_free_memory
+held = [torch.ones(12_000) for _ in range(8_000)]  # 48 kB each, below what malloc maps by itself
+kept = held[::8]
+del held
+before = psutil.Process().memory_info().rss
+return_free_memory()
+print(before - psutil.Process().memory_info().rss)
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 150e6

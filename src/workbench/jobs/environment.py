@@ -17,6 +17,9 @@ OFFLINE = {
     "TQDM_DISABLE": "1",
     "PYTHONUNBUFFERED": "1",
 }
+# oneDNN keeps the code that it made for each shape of a product, by itself for 1,024 of them, which are 0.6 GB; batches
+# differ in length, so that few shapes come again after their batch.
+_SHAPES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128"}
 _ALLOCATORS = ("libtcmalloc_minimal.so.4", "libtcmalloc.so.4", "libjemalloc.so.2")
 _FOLDERS = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib")
 
@@ -24,7 +27,7 @@ _FOLDERS = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib
 def job_environment(*, online: bool = False) -> dict[str, str]:
     """os.environ for a child that computes; only `online` ones (downloads) may use the network."""
     offline = {key: value for key, value in OFFLINE.items() if not (online and key.endswith("OFFLINE"))}
-    environment = {**os.environ, **offline}
+    environment = {**_SHAPES, **os.environ, **offline}
     environment.pop("PYTHONPATH", None)  # a workspace's folders must not become importable
     if os.name == "posix" and "LD_PRELOAD" not in environment and (allocator := fast_allocator()):
         environment["LD_PRELOAD"] = allocator

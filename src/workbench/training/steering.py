@@ -19,6 +19,7 @@ import torch
 from transformers import TrainerCallback
 
 from workbench.jobs.context import Context
+from workbench.jobs.memory import return_free_memory
 from workbench.training.checkpoint import Progress
 from workbench.training.control import LEARNING_RATE, SAVE
 from workbench.training.recipe import ONLINE_METHODS, Recipe
@@ -34,6 +35,7 @@ _TOLD = (
 _SMOOTHING = 0.9  # of the train loss that overfitting is told by
 _REASONS = ("schedule", "best", "asked", "stop", "end")  # for a checkpoint; of several at one step the last is told
 _NOTHING = {"stop": False, "pause": False, "save": False, "learning_rate": None}
+_TRIM = 5  # steps after which memory that is free goes back to the system
 _PAUSE = 0.2  # seconds between two looks whether a pause is over
 
 
@@ -67,6 +69,8 @@ class Steering(TrainerCallback):
         self._took += time.perf_counter() - self._began
         if self.threads:
             self.threads.adjust()
+        if args.use_cpu and state.global_step % _TRIM == 0:
+            return_free_memory()
         last = state.global_step >= state.max_steps
         if (again := self._changes.pop(state.global_step, None)) is not None:
             self._change_learning_rate(again, state.global_step)
