@@ -145,6 +145,7 @@ def test_the_documents_and_the_index_are_as_they_were_after_the_update_was_measu
     assert shown["documents"] == 3
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_table(compared: Workspace, tmp_path: Path) -> None:
     workspace = copy_of(compared, tmp_path)
     options = ("--run", "quick", "-q", "trip", "--max-tokens", 8, "-n", 3, "--seed", 4, "-f")
