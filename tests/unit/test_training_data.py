@@ -133,3 +133,19 @@ def test_a_frozen_copy_that_changed_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"27", b"28", 1))
     with pytest.raises(UserError, match="is not the copy"):
         thaw(tmp_path, sha256)
+
+
+def test_an_epochs_prompts_come_in_an_order_of_its_own_that_a_resumed_run_finds_again() -> None:
+    from trl.trainer.utils import RepeatSampler
+
+    from workbench.training.trainers import _EachEpochAnew
+
+    def order(*epochs: int) -> list[int]:
+        sampler = _EachEpochAnew(RepeatSampler(range(40), 2, batch_size=4, seed=7), 7)
+        for epoch in epochs:
+            sampler.set_epoch(epoch)
+            drawn = list(sampler)
+        return drawn
+
+    assert order(0, 1, 2) == order(2), "as if the run had gone on from the third epoch"
+    assert order(1) != order(2)
