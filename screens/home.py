@@ -116,6 +116,7 @@ class HomeScreen(WorkbenchScreen):
         ):
             fault = state.faults.get(id)
             self.query_one(f"#{id}", _Panel).show(partial(_fault, fault) if fault else lines)
+        self.refresh_bindings()  # whether there are weights to fetch is known now
 
     # What the keys do
 

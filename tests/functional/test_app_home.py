@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,28 @@ def add_pairs(workspace: Workspace, number: int, status: str) -> None:
 
 def text_of(pilot: Any, id: str) -> str:
     return str(pilot.app.screen.query_one(f"#{id}").render())
+
+
+async def test_the_footer_offers_to_fetch_however_late_the_weights_are_known(
+    workspace: Workspace, settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted = threading.Event()
+
+    def late(workspace: Workspace) -> WorkspaceState:
+        painted.wait(10)
+        return replace(read_state(workspace), models=[ModelLine("base", "chat", False)])
+
+    monkeypatch.setattr("screens.home.read_state", late)
+    async with WorkbenchApp(workspace).run_test() as pilot:
+        await pilot.pause()
+        assert "f" not in offered(pilot)
+        painted.set()
+        await settle(pilot)
+        assert "f" in offered(pilot)
+
+
+def offered(pilot: Any) -> list[str]:
+    return [key.key for key in pilot.app.screen.query("FooterKey")]
 
 
 def test_the_next_step_follows_what_there_is(workspace: Workspace) -> None:
