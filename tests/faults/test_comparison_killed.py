@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from workbench.compare.control import start_comparison
 from workbench.compare.store import CompareStore
 from workbench.jobs import control
@@ -35,6 +37,7 @@ def rows(workspace: Workspace, name: str) -> dict[tuple[int, str], tuple[str, fl
     return {(row["number"], row["arm"]): (row["text"], row["answered_at"]) for row in answers}
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_answers_nothing_twice(tuned: Workspace, command: Command) -> None:
     assert finished(start_run(tuned, tuned.recipe("quick"), "quick")) == "done"
     asked = [{"question": f"How far is harbour {n} from the light?", "answers": [f"{n} miles"]} for n in range(24)]

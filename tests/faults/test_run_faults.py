@@ -52,7 +52,7 @@ def undisturbed(trials: Trials) -> Callable[[str], tuple[JobFolder, JobFolder]]:
     return run
 
 
-@pytest.mark.parametrize("method", list(_METHODS))
+@pytest.mark.parametrize("method", ["sft", pytest.param("dpo", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_a_fault_now_and_then(trials: Trials, undisturbed: Any, tell: Any, kind: str, method: str) -> None:
     first = 5 + 7 * (list(KINDS).index(kind) + len(KINDS) * list(_METHODS).index(method))

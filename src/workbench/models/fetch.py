@@ -5,6 +5,7 @@ Everything is put together in a folder aside and renamed at the end, so that a h
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -176,7 +177,7 @@ def _pip_download(source: PackageSource, downloads: Path, scratch: Path, report:
     )
     try:
         while process.poll() is None:
-            done = sum(path.stat().st_size for path in _files(scratch, downloads))
+            done = fetched_bytes(scratch, downloads)
             report(f"Fetching {source.requirement} from the package index", min(done, source.bytes), source.bytes)
             time.sleep(0.2)
     finally:
@@ -189,13 +190,13 @@ def _pip_download(source: PackageSource, downloads: Path, scratch: Path, report:
         raise UserError(reason.removeprefix("ERROR: ") or "pip failed", where=where)
 
 
-def _files(*folders: Path) -> list[Path]:
-    found = []
+def fetched_bytes(*folders: Path) -> int:
+    """Bytes of the wheels below some folders, where a process may be making and removing files and folders."""
+    total = 0
     for folder in folders:
-        for path in folder.rglob("*"):
-            try:
-                if path.is_file() and path.suffix == ".whl":
-                    found.append(path)
-            except OSError:
-                continue
-    return found
+        for place, _, names in os.walk(folder):  # passes over what is gone by the time it comes to it
+            for name in names:
+                if name.endswith(".whl"):
+                    with contextlib.suppress(OSError):
+                        total += Path(place, name).stat().st_size
+    return total
