@@ -10,6 +10,7 @@ from accelerate.commands import launch as accelerate_launch
 from accelerate.utils.launch import prepare_multi_gpu_env
 
 from workbench import files
+from workbench.jobs.processes import environment
 from workbench.training import launch
 from workbench.training.recipe import Recipe
 
@@ -44,7 +45,7 @@ def test_one_machine_stays_on_loopback(tmp_path: Path, monkeypatch: pytest.Monke
     assert (taken.mixed_precision, taken.num_cpu_threads_per_process, taken.max_restarts) == ("no", 3, 0)
     assert (taken.module, taken.training_script) == (True, "workbench.training.worker")
     assert taken.training_script_args == [str(tmp_path)]
-    kept = launch.environment(Recipe(dataset="d").launch)
+    kept = environment(alone=True)
     assert "ACCELERATE_MIXED_PRECISION" not in kept
     assert "PET_NNODES" not in kept
 

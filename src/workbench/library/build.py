@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from workbench.errors import UserError
 from workbench.jobs.folder import start_mark
-from workbench.library import caches, chunks, documents
+from workbench.library import caches, chunks, documents, shards
 from workbench.library.documents import Fault, Found
 from workbench.library.parsing import Parser
 from workbench.library.store import Store, embedding_key
@@ -65,6 +65,7 @@ def build(
     *,
     embedding_model: str,
     add: bool = False,
+    processes: int = 1,
 ) -> Built:
     """Make the index in `folder` hold exactly the documents of its sources.
 
@@ -75,6 +76,7 @@ def build(
         report: progress and messages; its `check_stop` may raise to stop, after which building again goes on.
         embedding_model: the model to build with; an update keeps the model that it was built with.
         add: keep the sources that it has, too.
+        processes: how many embed; see `workbench.library.shards`.
 
     Raises:
         UserError: a source does not exist, nothing in them can be indexed, or another process is building it.
@@ -94,7 +96,9 @@ def build(
             me = psutil.Process()
             store.set_facts(builder=f"{me.pid} {start_mark(me)}")
             try:
-                return _build(store, folder, sources, found, faults, embedder(embedding_model), report, embedding_model)
+                return _build(
+                    store, folder, sources, found, faults, embedder(embedding_model), report, embedding_model, processes
+                )
             finally:
                 store.set_facts(builder=None)
     finally:
@@ -122,6 +126,7 @@ def _build(
     model: Embedder,
     report: Reporter,
     embedding_model: str,
+    processes: int,
 ) -> Built:
     for fault in faults:
         report.message(f"{fault.path} {fault.reason}", level="warning")
@@ -133,7 +138,7 @@ def _build(
             where=", ".join(map(str, sources)),
             do=f"Name files or folders that hold {', '.join(documents.KINDS)}.",
         )
-    embedded = _embed(store, model, report)
+    embedded = _embed(store, folder, model, report, processes)
     report.check_stop()
     report.progress(0, None, message="making the index")
     with caches.publish_lock(folder):
@@ -200,14 +205,22 @@ def _read(store: Store, found: list[Found], model: Embedder, report: Reporter) -
     return kept, read, faults
 
 
-def _embed(store: Store, model: Embedder, report: Reporter) -> int:
+def _embed(store: Store, folder: Path, model: Embedder, report: Reporter, processes: int) -> int:
     """Embed every text that has no embedding, in small committed batches."""
-    total, done, begun = store.not_embedded(), 0, time.monotonic()
+    shards.collect(store, folder)  # what processes of a killed build have left
+    total, begun = store.not_embedded(), time.monotonic()
+
+    def tell(done: int) -> None:
+        rate = round(done / max(time.monotonic() - begun, 1e-6), 1)
+        report.progress(done, total, unit="chunks", message="embedding", chunks_per_second=rate)
+
     report.progress(0, total, unit="chunks", message="embedding")
+    if processes > 1 and total:
+        return shards.embed(store, folder, model.folder, processes, tell, report.check_stop)
+    done = 0
     while batch := store.next_to_embed(EMBED_BATCH):
         report.check_stop()
         store.add_embeddings([key for key, _ in batch], model.encode([text for _, text in batch]))
         done += len(batch)
-        rate = round(done / max(time.monotonic() - begun, 1e-6), 1)
-        report.progress(done, total, unit="chunks", message="embedding", chunks_per_second=rate)
+        tell(done)
     return done

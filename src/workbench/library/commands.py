@@ -17,6 +17,7 @@ from workbench.workspace import Workspace, find
 
 app = output.subcommands("Libraries: index documents, keep them current, search them.")
 Name = Annotated[str, typer.Argument(help="The index's name.")]
+Processes = Annotated[int, typer.Option("--processes", min=1, help="How many embed, under `accelerate launch`.")]
 Follow = Annotated[bool, typer.Option("--follow/--no-follow", help="Stay and show its progress; or only start it.")]
 SearchFunction = Callable[[Workspace, str, str, int, str], Sequence[Any]]
 """Search through the server: workspace, index, question, k, mode; gives hits, as `Hit` or as mappings of its fields."""
@@ -30,6 +31,7 @@ def build(
     name: Name,
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files and folders.")],
     add: Annotated[bool, typer.Option("--add", help="Keep what it was built from, too.")] = False,
+    processes: Processes = 1,
     follow: Follow = True,
     json: AsJson = False,
     workspace: InWorkspace = None,
@@ -39,17 +41,29 @@ def build(
     for given, source in zip(paths, sources, strict=True):
         if not source.exists():
             raise UserError("no such file or folder", where=given)
-    _start(find(workspace), name, {"paths": [str(path) for path in sources], "add": add}, follow=follow, json=json)
+    _start(
+        find(workspace),
+        name,
+        {"paths": [str(path) for path in sources], "add": add, "processes": processes},
+        follow=follow,
+        json=json,
+    )
 
 
 @app.command()
-def update(name: Name, follow: Follow = True, json: AsJson = False, workspace: InWorkspace = None) -> None:
+def update(
+    name: Name,
+    processes: Processes = 1,
+    follow: Follow = True,
+    json: AsJson = False,
+    workspace: InWorkspace = None,
+) -> None:
     """Bring an index up to date with its files; only what changed is read and embedded."""
     from workbench.library.catalogue import documents
 
     found = find(workspace)
     documents(found, name)  # that there is one, before a job is made for it
-    _start(found, name, {"update": True}, follow=follow, json=json)
+    _start(found, name, {"update": True, "processes": processes}, follow=follow, json=json)
 
 
 @app.command("list")

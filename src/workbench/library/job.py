@@ -12,7 +12,7 @@ from workbench.models.local import ensure
 
 
 def run(context: Context) -> dict[str, Any]:
-    """Do it; arguments: name, then paths (absolute) and perhaps add, or update: true.
+    """Do it; arguments: name, then paths (absolute) and perhaps add, or update: true; perhaps processes.
 
     Returns:
         index, and the fields of `workbench.library.build.Built`.
@@ -27,6 +27,7 @@ def run(context: Context) -> dict[str, Any]:
         context,
         embedding_model=context.workspace.settings().embedding_model,
         add=bool(arguments.get("add")),
+        processes=int(arguments.get("processes", 1)),
     )
     faults = f", {len(built.faults)} not indexed" if built.faults else ""
     context.message(

@@ -194,6 +194,15 @@ class Store:
         )
         return [(key, embedded_text(heading, text)) for key, heading, text in rows]
 
+    def to_embed(self, first: bytes, beyond: bytes, count: int) -> list[tuple[bytes, str]]:
+        """Keys from `first` on and below `beyond`, ascending, and texts of at most `count` that have no embedding."""
+        rows = self._rows(
+            "SELECT embedding, heading, text FROM chunks WHERE embedding >= ? AND embedding < ?"
+            " AND embedding NOT IN (SELECT key FROM embeddings) GROUP BY embedding ORDER BY embedding LIMIT ?",
+            first, beyond, count,
+        )  # fmt: skip
+        return [(key, embedded_text(heading, text)) for key, heading, text in rows]
+
     def add_embeddings(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:
         """Keep embeddings, durably.
 

@@ -17,6 +17,7 @@ class Embedder:
     """A sentence-transformers model on the best device here; bfloat16 on processors that compute in it.
 
     Attributes:
+        folder: where it lies.
         name: the folder's name.
         fingerprint: tells its weights from all others.
         dimensions: length of a vector.
@@ -47,7 +48,7 @@ class Embedder:
         except (OSError, ValueError, KeyError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(f"the embedding model cannot be loaded: {reason}", where=str(folder)) from None
-        self.name = folder.name
+        self.folder, self.name = folder, folder.name
         self.fingerprint = fingerprint(folder)
         self.dimensions = int(self._model.get_embedding_dimension() or 0)
         self.max_tokens = int(self._model.max_seq_length or 512)

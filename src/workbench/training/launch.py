@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -27,16 +26,14 @@ import psutil
 from workbench import files
 from workbench.errors import UserError
 from workbench.jobs.context import Context, StopRequested
+from workbench.jobs.processes import end, environment
 from workbench.training.recipe import Recipe
-from workbench.training.recipe_sections import LaunchSettings
 
 EXCHANGE = ".launch"
 """The folder, inside the run's, that the processes of one attempt talk through."""
 CONFIGURATION = "accelerate.json"
 FAILURES = "failures.json"
 _LOOK = 0.2  # seconds between two looks at what the processes tell
-_FOREIGN = ("ACCELERATE_", "FSDP_", "PARALLELISM_CONFIG_", "DEEPSPEED_", "MEGATRON_LM_", "TORCHELASTIC_", "PET_")
-_LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 
 
 def launch(context: Context, recipe: Recipe) -> dict[str, Any]:
@@ -53,7 +50,7 @@ def launch(context: Context, recipe: Recipe) -> dict[str, Any]:
     launcher = subprocess.Popen(
         [sys.executable, "-P", "-m", "workbench.training.launcher", str(context.folder)],
         stdin=subprocess.PIPE,  # nothing is written to it: its end is the sign to end
-        env=environment(recipe.launch),
+        env=environment(alone=recipe.launch.num_machines == 1),
     )
     try:
         while launcher.poll() is None:
@@ -67,7 +64,7 @@ def launch(context: Context, recipe: Recipe) -> dict[str, Any]:
         _show(context, exchange)
         return _outcome(exchange, launcher.returncode, context)
     finally:
-        _end(launcher)
+        end(launcher)
         shutil.rmtree(exchange, ignore_errors=True)
 
 
@@ -114,16 +111,6 @@ def arguments(recipe: Recipe, run: Path) -> list[str]:
         "--max_restarts", "0",
         "--module", "workbench.training.worker", str(run),
     ]  # fmt: skip
-
-
-def environment(settings: LaunchSettings) -> dict[str, str]:
-    """This process's environment, without what would give Accelerate orders, and on one machine with loopback only."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-    kept["PYTHONSAFEPATH"] = "1"
-    interface = _LOOPBACK.get(sys.platform)
-    if settings.num_machines == 1 and interface:
-        kept |= {"GLOO_SOCKET_IFNAME": interface, "NCCL_SOCKET_IFNAME": interface}
-    return kept
 
 
 @dataclass(frozen=True)
@@ -175,19 +162,3 @@ def read(path: Path) -> dict[str, Any] | None:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-
-
-def _end(launcher: subprocess.Popen[bytes]) -> None:
-    """End the launcher and the workers, if they still live; they follow the end of the pipe at once."""
-    try:
-        living = psutil.Process(launcher.pid).children(recursive=True)
-    except psutil.Error:
-        living = []
-    assert launcher.stdin
-    launcher.stdin.close()
-    _, stubborn = psutil.wait_procs(living, timeout=5)
-    for process in stubborn:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    launcher.kill()
-    launcher.wait()

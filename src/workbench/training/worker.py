@@ -20,8 +20,8 @@ from workbench.errors import UserError
 from workbench.jobs.context import Context, StopRequested, told
 from workbench.jobs.folder import JobFolder
 from workbench.jobs.memory import peak_memory_bytes
+from workbench.jobs.processes import end_with_the_job
 from workbench.training.launch import EXCHANGE
-from workbench.training.launcher import end_with_the_job
 
 Value = TypeVar("Value")
 
