@@ -17,6 +17,11 @@ from screens.modals.choose_hybrid import choose_adapter
 from workbench.chat.client import Client
 from workbench.chat.engine import Engine
 from workbench.chat.remote import CONTROL
+from workbench.compare.answering import Answerer
+from workbench.compare.control import _arms
+from workbench.compare.question import Question
+from workbench.compare.spec import Spec
+from workbench.compare.usable import base_identity, check
 from workbench.errors import Faults, UserError
 from workbench.hybrid import Hybrid
 from workbench.library.grounding import NOT_IN_LIBRARY
@@ -171,6 +176,24 @@ def test_it_is_listed_and_can_be_chosen(asked: Callable[..., Any], workspace: Wo
     assert str(chosen) == "big+rag:harbour"
     assert str(choices.with_adapter(chosen, None)) == f"{choices.base}+rag:harbour"
     choose_adapter(choices, chosen)
+
+
+def test_a_comparison_takes_it_by_its_name(asked: Callable[..., Any], workspace: Workspace) -> None:
+    (arm,) = _arms(workspace, Hybrid("big"), oracle=False, again=False, others=())
+    another = _arms(workspace, Hybrid("big"), oracle=False, again=False, others=["other=too-long"])[-1]
+    assert (arm.hybrid, another.hybrid, another.url) == ("big", "too-long", "")
+    answerer = Answerer(workspace, Spec(arms=(arm, another), pinned={"min_similarity": 0.25, "top_p": 1.0}))
+    question = Question(messages=({"role": "user", "content": "When?"},), answers=("8:05",))
+    answerer.load()
+    answered, refused = (answerer.ask(0, question, each) for each in (arm, another))
+    assert answered is not None
+    assert answered.text == "At 8:05 [1]."
+    assert refused is not None
+    assert "maximum context length" in refused.figures["error"]
+    identity = base_identity(workspace, "big")
+    assert identity.startswith("big at http://127.0.0.1")
+    with pytest.raises(UserError, match="takes no adapter"):
+        check(workspace, Hybrid("big", "tone"))
 
 
 def test_a_key_in_the_settings_is_refused(workspace: Workspace) -> None:

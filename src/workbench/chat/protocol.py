@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from workbench.chat.answer import Delta, Figures, TooLong, UnknownModel
+from workbench.chat.answer import LONGEST_QUERY, Delta, Figures, TooLong, UnknownModel
 from workbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ ModelName = Annotated[str, Field(min_length=1, max_length=1024)]
 MOST_MESSAGES = 4096
 """Messages of a chat at most."""
 _FAULTS_TOLD = 8
-LONGEST_QUERY = 32_768
-"""Characters of a search at most."""
 _HARMLESS: dict[str, tuple[Any, ...]] = {
     "tools": ([],),
     "tool_choice": ("none", "auto"),

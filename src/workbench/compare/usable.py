@@ -114,6 +114,8 @@ def check_unchanged(workspace: Workspace, spec: Spec) -> None:
 
 
 def _check_adapter(workspace: Workspace, base: str, run: str) -> None:
+    if base in workspace.settings().remotes:
+        raise UserError(f"{base} is on another server and takes no adapter", do="Leave the adapter out.")
     verified_adapter(workspace.run(run), local.ensure(base))
 
 
