@@ -78,10 +78,11 @@ class Server:
                     connection.sendall(request[:leave_after][part : part + self.at_once])
             if leave_after is not None:
                 return b""
-            pieces = []
-            with suppress(ConnectionError, BrokenPipeError):
-                if last:
+            if last:
+                with suppress(OSError):  # the server may have hung up already
                     connection.shutdown(socket.SHUT_WR)
+            pieces = []
+            with suppress(ConnectionError):
                 while piece := connection.recv(65536):
                     pieces.append(piece)
             return b"".join(pieces)
