@@ -152,7 +152,8 @@ def _models(workspace: Workspace) -> list[ModelLine]:
 
     settings = workspace.settings()
     named = ((settings.base_model, "chat"), (settings.embedding_model, "embedding"))
-    return [ModelLine(name, role, local_folder(name) is not None) for name, role in named]
+    elsewhere = settings.remotes  # a model on another server needs no weights here
+    return [ModelLine(name, role, name in elsewhere or local_folder(name) is not None) for name, role in named]
 
 
 def _chats(workspace: Workspace) -> int:

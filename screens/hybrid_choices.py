@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from workbench.library.catalogue import IndexSummary
     from workbench.training.runs import RunSummary
 
+REMOTE = "remote:"
+"""Before the name of a remote model, where the names of runs stand, too; no run has a colon in its name."""
+
 
 @dataclass(frozen=True)
 class HybridChoices:
@@ -24,6 +27,8 @@ class HybridChoices:
     """Runs with an adapter, newest first."""
     indexes: Sequence[IndexSummary] = ()
     """Indexes that can be searched, by name."""
+    remotes: Sequence[str] = ()
+    """Models on other servers, by the names that the settings give them."""
 
     def first(self) -> Hybrid:
         """What a new chat begins with: the newest adapter and the index built last, where there are any."""
@@ -32,7 +37,12 @@ class HybridChoices:
         return self.with_adapter(hybrid, self.adapters[0].run) if self.adapters else hybrid
 
     def with_adapter(self, hybrid: Hybrid, run: str | None) -> Hybrid:
-        """A hybrid with another adapter, on the base model that the adapter was trained on; None takes it away."""
+        """A hybrid with another adapter, on the base model that the adapter was trained on; None takes it away.
+
+        `REMOTE` before the name of a remote model takes that, which has no adapter.
+        """
+        if run and run.startswith(REMOTE):
+            return replace(hybrid, base=run.removeprefix(REMOTE), lora=None)
         base = next((adapter.base for adapter in self.adapters if adapter.run == run), self.base)
         return replace(hybrid, base=base, lora=run)
 
@@ -54,8 +64,10 @@ def read_choices(workspace: Workspace) -> HybridChoices:
     from workbench.library.catalogue import indexes
     from workbench.training.runs import runs
 
+    settings = workspace.settings()
     return HybridChoices(
-        workspace.settings().base_model,
+        settings.base_model,
         [run for run in runs(workspace) if run.adapter],
         [index for index in indexes(workspace) if index.updated_at is not None],
+        list(settings.remotes),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from screens.hybrid_choices import HybridChoices
+from screens.hybrid_choices import REMOTE, HybridChoices
 from screens.modals.choose import Choice, Choose
 from workbench.errors import UserError
 from workbench.hybrid import Hybrid
@@ -12,18 +12,20 @@ NONE = ""
 
 
 def choose_adapter(choices: HybridChoices, hybrid: Hybrid) -> Choose:
-    """The runs that have an adapter, and none; the result is the name of a run.
+    """The runs that have an adapter, none, and remote models; the result is for `HybridChoices.with_adapter`.
 
     Raises:
-        UserError: no run has one.
+        UserError: no run has one, and there is no remote model.
     """
-    if not choices.adapters:
+    if not choices.adapters and not choices.remotes:
         raise UserError("no run has an adapter yet", do="Train one: the screen is 3.")
     listed = [Choice(NONE, "none", choices.base)]
     for run in choices.adapters:
         loss = f"loss {run.loss:.3f}" if run.loss is not None else ""
         listed.append(Choice(run.run, run.run, "  ".join(filter(None, (run.base, loss, run.state)))))
-    return Choose("Which adapter?", listed, current=hybrid.lora or NONE)
+    listed += [Choice(REMOTE + name, name, "on another server") for name in choices.remotes]
+    current = REMOTE + hybrid.base if hybrid.base in choices.remotes else hybrid.lora or NONE
+    return Choose("Which adapter?", listed, current=current)
 
 
 def choose_index(choices: HybridChoices, hybrid: Hybrid) -> Choose:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -42,6 +43,17 @@ class GenerationSettings(_Section):
     """Nucleus sampling: the least probable tokens beyond this mass are left out."""
 
 
+class RemoteSettings(_Section):
+    """A model on another server that speaks the OpenAI API: vLLM, Ollama, llama.cpp, or a service."""
+
+    url: str = Field(pattern=r"^https?://[^\s/]+")
+    """Where it listens, such as http://127.0.0.1:11434/v1."""
+    model: str = Field(min_length=1, max_length=1024)
+    """Its name there."""
+    key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
+    """The environment variable that holds the key. The key itself is never kept in a file."""
+
+
 class Settings(_Section):
     """All settings of a workspace."""
 
@@ -56,6 +68,8 @@ class Settings(_Section):
     retrieval: RetrievalSettings = RetrievalSettings()
     generation: GenerationSettings = GenerationSettings()
     server: ServerSettings = ServerSettings()
+    remotes: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")], RemoteSettings] = {}
+    """Models on other servers, by the name that a hybrid has in place of a base model: NAME or NAME+rag:INDEX."""
 
 
 def load_settings(path: Path) -> Settings:

@@ -19,6 +19,9 @@ _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
 )
+_TAGS = re.compile(
+    "(?P<flag>\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f)|[\U000e0000-\U000e007f]"
+)
 _JOINER = "\u2060"  # WORD JOINER: invisible, and no tokenizer has an added token with it inside
 
 
@@ -57,20 +60,32 @@ def for_template(text: str, added_tokens: Iterable[str]) -> str:
 
     A word joiner is put behind the first character of every occurrence: the text reads the same and tokenises as
     ordinary characters. Characters that NFKC folds into an added token are neutralised too, for tokenizers that
-    normalise.
+    normalise; all of the text is folded then.
 
     Args:
         text: a passage, a question, a pair.
-        added_tokens: the strings of `tokenizer.get_added_vocab()`. Left alone are those of whitespace only, and those
+        added_tokens: what the tokenizer reads as one token, and what its chat template writes between turns. Left
+            alone are those of whitespace only, and those
             of a single character, which nothing can be put into: such a token still occurs in the result.
     """
-    tokens = tuple(sorted({token for token in added_tokens if token.strip() and len(token) > 1}))
+    tokens = {token for token in added_tokens if token.strip() and len(token) > 1}
     if not tokens:
         return text
-    pattern = _any_of(tokens)
-    text = _broken(text, pattern)
+    text = _broken(text, _any_of(tuple(sorted(tokens))))
+    if text.isascii():
+        return text
+    # A tokenizer that folds its input folds its tokens, too.
+    folds = _any_of(tuple(sorted(tokens | {unicodedata.normalize("NFKC", token) for token in tokens})))
     folded = unicodedata.normalize("NFKC", text)
-    return _broken(folded, pattern) if pattern.search(folded) else text
+    return _broken(folded, folds) if folds.search(folded) else text
+
+
+def without_hidden(text: str) -> str:
+    """Text without tag characters, in which words can be written that a model reads and no person sees.
+
+    Those that make the flag of a region (U+1F3F4, letters, U+E007F) stay.
+    """
+    return _TAGS.sub(lambda match: match["flag"] or "", text)
 
 
 def _broken(text: str, pattern: re.Pattern[str]) -> str:

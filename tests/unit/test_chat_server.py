@@ -300,7 +300,7 @@ def test_errors_have_openai_form_and_say_what_to_do(
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "only text parts"),
         ({"temperature": 9}, "temperature"),
         ({"n": 2}, "n: "),
-        ({"tools": [{}]}, "tools are not supported"),
+        ({"tools": [{}]}, "tools: not supported"),
         ({"max_tokens": 0}, "max_tokens"),
     ],
 )

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.compare.answering import Answerer, _key
+from workbench.chat.remote import key_for
+from workbench.compare.answering import Answerer
 from workbench.compare.question import Question
 from workbench.compare.spec import Arm, Spec
 from workbench.errors import UserError
@@ -93,4 +94,4 @@ def test_it_can_be_stopped(tmp_path: Path, remote: str) -> None:
 )
 def test_the_key_is_not_sent_in_the_clear(url: str, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_API_KEY", "secret")
-    assert (_key(url) is not None) == told
+    assert (key_for(url) is not None) == told

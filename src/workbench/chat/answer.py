@@ -12,6 +12,9 @@ from typing import Any
 from workbench.errors import UserError
 from workbench.library.grounding import Passage
 
+LONGEST_QUERY = 32_768
+"""Characters of a search at most; of a longer question in a chat this much is searched for."""
+
 
 class UnknownModel(UserError):
     """No hybrid goes by that name here: its base, run or index is absent."""

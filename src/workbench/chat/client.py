@@ -180,9 +180,9 @@ class Client:
 class AsyncClient:
     """The twin of `Client` for the app; every method is that of `Client`, awaited."""
 
-    def __init__(self, url: str, token: str | None = None) -> None:
-        """Talk to the server at `url` (without /v1)."""
-        self._set_up(_Server(url, token, None, None))
+    def __init__(self, url: str, token: str | None = None, *, patience: float | None = None) -> None:
+        """See `Client`."""
+        self._set_up(_Server(url, token, None, None, patience))
 
     @classmethod
     def from_workspace(cls, workspace: Workspace, *, parent: int | None = None) -> AsyncClient:
@@ -324,8 +324,13 @@ def _deltas(lines: Iterable[bytes]) -> Iterator[Delta]:
             )
         if problem := chunk.get("error"):
             raise _problem(problem)
-        if chunk.get("choices"):
-            yield _delta(chunk)
+        try:
+            if chunk.get("choices"):
+                yield _delta(chunk)
+            elif chunk.get("usage"):
+                yield Delta(figures=Figures(**known(Figures, chunk["usage"])))
+        except (AttributeError, IndexError, KeyError, TypeError):
+            raise UserError("the server sent a chunk that is not of OpenAI's form") from None
 
 
 def _delta(chunk: dict[str, Any]) -> Delta:
@@ -334,7 +339,7 @@ def _delta(chunk: dict[str, Any]) -> Delta:
         told = {**chunk, **(chunk.get("usage") or {}), "finish_reason": choice["finish_reason"]}
         figures = Figures(**known(Figures, told))
     return Delta(
-        text=choice["delta"].get("content") or "",
+        text=(choice.get("delta") or {}).get("content") or "",
         citations=tuple(Citation(**known(Citation, each)) for each in chunk.get("citations") or ()),
         not_in_library=bool(chunk.get("not_in_library")),
         cut=Cut(**known(Cut, chunk["cut"])) if chunk.get("cut") else None,
@@ -356,7 +361,9 @@ def _refusal(response: httpx2.Response) -> UserError:
         return kind(f"the server answers {response.status_code}: {response.text[:200]}", where=str(response.url))
 
 
-def _problem(error: dict[str, Any], kind: type[UserError] = UserError) -> UserError:
+def _problem(error: Any, kind: type[UserError] = UserError) -> UserError:
+    if not isinstance(error, dict):
+        return kind(str(error)[:200].rstrip("."))
     if error.get("what"):
         return kind(error["what"], where=error.get("where"), do=error.get("do"))
     return kind(str(error.get("message") or error).rstrip("."))

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from workbench.chat.answer import Citation, Delta, Figures, Question, UnknownModel
+from workbench.chat.remote import Remotes
+from workbench.chat.remote import answer as remote_answer
 from workbench.chat.retrieval import Retrieval
 from workbench.errors import UserError
 from workbench.hybrid import Hybrid
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from workbench.chat.copies import Copies, Copy
     from workbench.chat.generation import Sampling
+    from workbench.chat.remote import Remote
     from workbench.library.search import Hit
 
 _ASKING = frozenset(
@@ -50,6 +53,7 @@ class Engine:
         self._workspace = workspace
         self._most_copies = copies
         self._retrieval = Retrieval(workspace)
+        self._remotes = Remotes()
         self._copies: Copies | None = None  # its module imports torch, which takes seconds
         self._busy = False
         self._last: Figures | None = None
@@ -57,11 +61,13 @@ class Engine:
         self._lock = threading.Lock()
 
     def models(self) -> list[str]:
-        """The names of all hybrids of the workspace: every base, with and without its adapters and the indexes."""
+        """The names of all hybrids of the workspace: every base, with and without its adapters and the indexes, and
+        every remote model, with and without the indexes."""
         from workbench.library.catalogue import indexes
 
         tuned = [(adapter.model, adapter.run) for adapter in adapters(self._workspace)]
-        bases = dict.fromkeys([self._settings().base_model, *(base for base, _ in tuned)])
+        settings = self._settings()
+        bases = dict.fromkeys([settings.base_model, *(base for base, _ in tuned), *settings.remotes])
         models = [*((base, None) for base in bases), *tuned]
         names = [None, *(index.name for index in indexes(self._workspace))]
         return [str(Hybrid(base, run, index)) for base, run in models for index in names]
@@ -81,7 +87,11 @@ class Engine:
         """Have a hybrid ready; see `answer` for the errors."""
         self._busy = True
         try:
-            self._loaded(_parse(model))
+            hybrid = _parse(model)
+            if self._remote(hybrid) is None:
+                self._loaded(hybrid)
+            elif hybrid.rag:
+                self._retrieval.load(hybrid.rag)
         finally:
             self._busy = False
 
@@ -112,7 +122,8 @@ class Engine:
 
     def _answer(self, question: Question, cancelled: Callable[[], bool]) -> Iterator[Delta]:
         hybrid, settings = _parse(question.model), self._settings()
-        copy = self._loaded(hybrid)
+        remote = self._remote(hybrid)
+        copy = None if remote else self._loaded(hybrid)
         begun = time.perf_counter()
         waited = time.monotonic() - question.asked_at
         hits: list[Hit] = []
@@ -126,6 +137,17 @@ class Engine:
                 yield Delta(NOT_IN_LIBRARY, figures=Figures(seconds_to_first_token=seconds, seconds_waited=waited))
                 return
 
+        if question.passages:
+            shown = [Citation.given(number, passage) for number, passage in enumerate(question.passages, 1)]
+        else:
+            shown = [Citation.of(number, hit) for number, hit in enumerate(hits, 1)]
+        passages = question.passages or [hit.passage for hit in hits]
+        if remote or copy is None:
+            assert remote is not None
+            yield Delta(citations=tuple(shown))
+            yield from remote_answer(remote, question, passages, settings, cancelled)
+            return
+
         from workbench.chat.generation import generate
         from workbench.chat.prompt import fit
 
@@ -133,17 +155,13 @@ class Engine:
         prompt = fit(
             copy.tokenizer,
             question.messages,
-            question.passages or [hit.passage for hit in hits],
+            passages,
             room=copy.decoder.context_length - sampling.max_tokens,
             # By the question, so that asking again gives the same answer. It need not be secret: passages in which
             # it occurs are broken up.
             nonce=new_nonce(question.messages[-1]["content"]),
             system=self._system_prompt(hybrid, settings) if question.system is None else question.system,
         )
-        if question.passages:
-            shown = [Citation.given(number, passage) for number, passage in enumerate(question.passages, 1)]
-        else:
-            shown = [Citation.of(number, hit) for number, hit in enumerate(hits, 1)]
         citations = tuple(shown[: prompt.passages])
         yield Delta(citations=citations, cut=prompt.cut)
 
@@ -199,6 +217,15 @@ class Engine:
 
             self._copies = Copies(self._workspace, self._most_copies or MOST)
         return self._copies.get(hybrid.base, hybrid.lora)
+
+    def _remote(self, hybrid: Hybrid) -> Remote | None:
+        """The remote model in the place of the base; None where the base is here."""
+        remote = self._remotes.get(hybrid.base, self._settings())
+        if remote and hybrid.lora:
+            raise UnknownModel(
+                f"{hybrid.base} is on another server and takes no adapter", do=f"Ask {hybrid.base} or add +rag:INDEX."
+            )
+        return remote
 
     def _system_prompt(self, hybrid: Hybrid, settings: Settings) -> str:
         """An adapter is asked under the system prompt that it was trained with."""

@@ -93,7 +93,7 @@ def is_loopback(host: str) -> bool:
 
 async def _body(receive: Receive, announced: str) -> bytes | None:
     """The whole body, or None if it is too large."""
-    if announced.isdigit() and int(announced) > MAX_BYTES:
+    if announced.isascii() and announced.isdigit() and (len(announced) > 12 or int(announced) > MAX_BYTES):
         return None
     body = bytearray()
     while True:
@@ -124,5 +124,7 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
 async def _refuse(send: Send, status: int, message: str, code: str) -> None:
     body: Any = json.dumps(error(message, code=code)).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
     await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"connection", b"close")]})
     await send({"type": "http.response.body", "body": body})

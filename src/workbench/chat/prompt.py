@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from workbench.chat.answer import Cut, TooLong
+from workbench.errors import UserError
 from workbench.library.grounding import Passage, grounded_messages
+from workbench.models.load import control_strings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -47,24 +51,63 @@ def fit(
 
     Raises:
         TooLong: even the question alone does not fit.
+        UserError: the model's template refuses such a chat, or a text in it would be read as a control token.
     """
-    added = list(tokenizer.get_added_vocab())
+    control = control_strings(tokenizer)
     first = 1 if messages[0]["role"] == "system" else 0
     oldest = _turn_starts(messages, first)
     steps = [(kept, 0) for kept in range(len(passages), 0, -1)] or [(0, 0)]
     steps += [(steps[-1][0], dropped) for dropped in oldest]
     steps += [(0, steps[-1][1])] if passages else []
-    needed = 0
-    for kept, dropped in steps:
+
+    @cache
+    def read(step: tuple[int, int]) -> list[int]:
+        kept, dropped = step
         chat = [*messages[:first], *messages[first + dropped :]]
-        grounded = grounded_messages(chat, passages[:kept], added_tokens=added, nonce=nonce, system=system)
+        grounded = grounded_messages(chat, passages[:kept], added_tokens=control, nonce=nonce, system=system)
+        return _ids(tokenizer, grounded)
+
+    at = 0
+    if len(read(steps[0])) > room:
+        # Every step leaves out more than the one before it; thousands of turns are not tried one by one.
+        at = bisect_left(steps, True, lo=1, key=lambda step: len(read(step)) <= room)
+        at = min(at, len(steps) - 1)
+    ids = read(steps[at])
+    if len(ids) > room:
+        raise TooLong(
+            f"the question has {len(ids):,} tokens, and the model has room for {room:,}", do="Ask with a shorter text."
+        )
+    kept, dropped = steps[at]
+    cut = Cut(len(passages) - kept, dropped)
+    return Prompt(ids, kept, cut if cut != Cut() else None)
+
+
+def _ids(tokenizer: PreTrainedTokenizerFast, grounded: list[dict[str, str]]) -> list[int]:
+    from jinja2 import TemplateError
+
+    try:
         text = tokenizer.apply_chat_template(grounded, add_generation_prompt=True, tokenize=False)
-        ids = tokenizer(str(text), add_special_tokens=False)["input_ids"]
-        if len(ids) <= room:
-            cut = Cut(len(passages) - kept, dropped)
-            return Prompt(ids, kept, cut if cut != Cut() else None)
-        needed = len(ids)
-    raise TooLong(f"the question has {needed} tokens, and the model has room for {room}", do="Ask with a shorter text.")
+    except TemplateError as error:
+        raise UserError(
+            f"the model's chat template refuses these messages: {error}",
+            do='Ask without a system prompt (`system_prompt: ""` in configs/settings.yaml), in turns.',
+        ) from None
+    if tokenizer.backend_tokenizer.normalizer is not None:
+        _check_folded(tokenizer, grounded)
+    return tokenizer(str(text), add_special_tokens=False)["input_ids"]
+
+
+def _check_folded(tokenizer: PreTrainedTokenizerFast, grounded: list[dict[str, str]]) -> None:
+    """Refuse what a tokenizer makes a control token of by folding its input in a way that we do not know."""
+    special = {number: token.content for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special = {number: token for number, token in special.items() if token.strip() and len(token) > 1}
+    for turn in grounded:
+        for number in tokenizer(turn["content"], add_special_tokens=False)["input_ids"]:
+            if number in special:
+                raise UserError(
+                    f"a text in this chat would be read as the control token {special[number]!r}",
+                    do="Leave that text out, or take a model whose tokenizer keeps its input as it is.",
+                )
 
 
 def _turn_starts(messages: Messages, first: int) -> list[int]:

@@ -11,19 +11,42 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from workbench.chat.answer import Delta, Figures
+from workbench.chat.answer import LONGEST_QUERY, Delta, Figures, TooLong, UnknownModel
 from workbench.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
 
+ModelName = Annotated[str, Field(min_length=1, max_length=1024)]
+MOST_MESSAGES = 4096
+"""Messages of a chat at most."""
+_FAULTS_TOLD = 8
+_HARMLESS: dict[str, tuple[Any, ...]] = {
+    "tools": ([],),
+    "tool_choice": ("none", "auto"),
+    "functions": ([],),
+    "function_call": ("none", "auto"),
+    "response_format": ({"type": "text"},),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "logit_bias": ({},),
+    "presence_penalty": (0,),
+    "frequency_penalty": (0,),
+    "modalities": (["text"],),
+    "audio": (),
+    "web_search_options": (),
+}
+"""OpenAI's parameters that are not served, with the values that ask for nothing: any other value is refused, as an
+answer that does without what was asked for would mislead. Parameters that are not named here are passed over."""
+
 
 class _Request(BaseModel):
-    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)  # clients send much that we need not know
+    # Clients send much that we need not know.
+    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class ChatMessage(_Request):
@@ -58,9 +81,9 @@ class StreamOptions(_Request):
 class ChatRequest(_Request):
     """POST /v1/chat/completions."""
 
-    model: str
+    model: ModelName
     """The name of a hybrid."""
-    messages: list[ChatMessage] = Field(min_length=1)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MOST_MESSAGES)
     stream: bool = False
     stream_options: StreamOptions | None = None
     max_tokens: int | None = Field(None, ge=1)
@@ -68,51 +91,85 @@ class ChatRequest(_Request):
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
-    stop: list[str] = []
+    stop: list[str] = Field([], max_length=16)
+    """The answer ends before any of these; one may come without a list."""
     n: Literal[1] | None = None
-    tools: None = None
     top_k: int | None = Field(None, ge=1, le=50)
     """Not OpenAI's: passages given to the model; default: the workspace's setting."""
+    tools: Any = None
+    tool_choice: Any = None
+    functions: Any = None
+    function_call: Any = None
+    response_format: Any = None
+    logprobs: Any = None
+    top_logprobs: Any = None
+    logit_bias: Any = None
+    presence_penalty: Any = None
+    frequency_penalty: Any = None
+    modalities: Any = None
+    audio: Any = None
+    web_search_options: Any = None
 
     @field_validator("stop", mode="before")
     @classmethod
     def _list(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value or []
+        return [value] if isinstance(value, str) else [] if value is None else value
 
-    @field_validator("tools", mode="before")
+    @field_validator("stream", mode="before")
     @classmethod
-    def _no_tools(cls, value: Any) -> None:
-        if value:
-            raise ValueError("tools are not supported")
+    def _not_streamed(cls, value: Any) -> Any:
+        return False if value is None else value
 
-    @model_validator(mode="after")
-    def _turns(self) -> ChatRequest:
-        if self.messages[-1].role != "user":
+    @field_validator(*_HARMLESS)
+    @classmethod
+    def _not_served(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and value not in _HARMLESS[str(info.field_name)]:
+            raise ValueError("not supported by this server; leave it out")
+        return value
+
+    @field_validator("messages")
+    @classmethod
+    def _turns(cls, messages: list[ChatMessage]) -> list[ChatMessage]:
+        if messages[-1].role != "user":
             raise ValueError("the last message must be the user's")
-        if any(message.role in ("system", "developer") for message in self.messages[1:]):
+        if any(message.role in ("system", "developer") for message in messages[1:]):
             raise ValueError("only the first message can be the system's")
-        return self
+        return messages
 
 
 class EmbeddingRequest(_Request):
     """POST /v1/embeddings."""
 
-    model: str
+    model: ModelName
     input: list[str] = Field(min_length=1, max_length=2048)
     """Texts; one text may come without a list."""
     encoding_format: Literal["float", "base64"] = "float"
+    dimensions: None = None
 
     @field_validator("input", mode="before")
     @classmethod
     def _list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
+    @field_validator("dimensions", mode="before")
+    @classmethod
+    def _whole_vectors(cls, value: Any) -> Any:
+        if value is not None:
+            raise ValueError("not supported by this server; leave it out")
+        return value
+
+
+class LoadRequest(_Request):
+    """POST /v1/load: have a hybrid ready before it is asked."""
+
+    model: ModelName
+
 
 class SearchRequest(_Request):
     """POST /v1/search."""
 
     index: str
-    query: str
+    query: str = Field(max_length=LONGEST_QUERY)
     k: int = Field(5, ge=1, le=1000)
     mode: Literal["fused", "dense", "lexical"] = "fused"
 
@@ -204,17 +261,43 @@ def embeddings(model: str, vectors: np.ndarray, tokens: int, encoding: str) -> d
 
 def models(names: Sequence[str]) -> dict[str, Any]:
     """The body of /v1/models."""
-    data = [{"id": name, "object": "model", "created": 0, "owned_by": "workbench"} for name in names]
-    return {"object": "list", "data": data}
+    return {"object": "list", "data": [model(name) for name in names]}
 
 
-def error(message: str, *, kind: str = "invalid_request_error", code: str | None = None) -> dict[str, Any]:
-    """OpenAI's form of an error."""
-    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+def model(name: str) -> dict[str, Any]:
+    """The body of /v1/models/NAME."""
+    return {"id": name, "object": "model", "created": 0, "owned_by": "workbench"}
 
 
-def user_error(problem: UserError, *, code: str | None = None) -> dict[str, Any]:
-    """A user's mistake, whole for people and in its parts for our client."""
-    body = error(str(problem), code=code)
+def error(
+    message: str, *, kind: str = "invalid_request_error", code: str | None = None, param: str | None = None
+) -> dict[str, Any]:
+    """OpenAI's form of an error; `param` is the field of the request that is at fault."""
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def user_error(problem: UserError) -> tuple[int, dict[str, Any]]:
+    """The HTTP status and the body of a user's mistake: whole for people, and in its parts for our client."""
+    status, code, param = 400, None, None
+    if isinstance(problem, UnknownModel):
+        status, code, param = 404, "model_not_found", "model"
+    if isinstance(problem, TooLong):
+        code, param = "context_length_exceeded", "messages"
+    body = error(str(problem), code=code, param=param)
     body["error"].update(what=problem.what, where=problem.where, do=problem.do)
-    return body
+    return status, body
+
+
+def invalid(faults: Sequence[Any]) -> dict[str, Any]:
+    """The body that refuses a request whose form is wrong: all faults, as pydantic names them, the first as `param`."""
+    if faults[0]["type"] == "json_invalid":
+        return error("body: not valid JSON", code="invalid_request")
+    if not faults[0]["loc"][1:]:
+        return error("body: send a JSON object, with `content-type: application/json`", code="invalid_request")
+    told = {}
+    for fault in faults:
+        told.setdefault(".".join(map(str, fault["loc"][1:])), fault["msg"].removeprefix("Value error, "))
+    shown = [f"{field}: {reason}" for field, reason in list(told.items())[:_FAULTS_TOLD]]
+    if len(told) > len(shown):
+        shown.append(f"and {len(told) - len(shown):,} more faults")
+    return error("; ".join(shown), code="invalid_request", param=next(iter(told)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from workbench.chat.answer import UnknownModel
+from workbench.chat.answer import LONGEST_QUERY, UnknownModel
 from workbench.library.index import Index, embedder_of
 from workbench.models import local
 from workbench.workspace import Workspace
@@ -43,7 +43,7 @@ class Retrieval:
             UnknownModel: there is no such index.
             UserError: it is damaged, or its embedding model is not on this machine or no longer the same.
         """
-        return self._thread.submit(self._search, index, query, k, mode).result()
+        return self._thread.submit(self._search, index, query[:LONGEST_QUERY], k, mode).result()
 
     def embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         """Vectors float32 [n, d] of length 1, and how many tokens the texts have.

@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from workbench.chat import protocol
 from workbench.chat.answer import Delta, Question, UnknownModel
 from workbench.chat.guard import Activity, Guard
-from workbench.chat.protocol import ChatRequest, ChatWriter, EmbeddingRequest, SearchRequest
+from workbench.chat.protocol import ChatRequest, ChatWriter, EmbeddingRequest, LoadRequest, SearchRequest
 from workbench.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
 
 Result = TypeVar("Result")
+_READ = ["GET", "HEAD"]
 
 
 class Answers(Protocol):
@@ -44,12 +44,6 @@ class Answers(Protocol):
     def embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, int]: ...
     def search(self, index: str, query: str, k: int, mode: str) -> list[Any]: ...
     def status(self) -> dict[str, Any]: ...
-
-
-class LoadRequest(BaseModel):
-    """POST /v1/load: have a hybrid ready before it is asked."""
-
-    model: str
 
 
 class _ClientGone(Exception):
@@ -66,21 +60,28 @@ def create_app(engine: Answers, *, token: str, host: str = "127.0.0.1", activity
         activity: told of every request.
     """
     activity = activity or Activity()
-    app = FastAPI(openapi_url=None)  # no pages of documentation: they would load scripts from elsewhere
+    # No pages of documentation: they would load scripts from elsewhere.
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.add_middleware(Guard, token=token, host=host, activity=activity)
     one_at_a_time = ThreadPoolExecutor(1, thread_name_prefix="answers")  # in the order in which they were asked
 
-    @app.get("/health")
+    @app.api_route("/health", methods=_READ)
     async def health() -> dict[str, Any]:
         return {"ok": True, "pid": os.getpid()}
 
-    @app.get("/v1/status")
+    @app.api_route("/v1/status", methods=_READ)
     def status() -> dict[str, Any]:
         return {"pid": os.getpid(), **engine.status()}
 
-    @app.get("/v1/models")
+    @app.api_route("/v1/models", methods=_READ)
     def models() -> dict[str, Any]:
         return protocol.models(engine.models())
+
+    @app.api_route("/v1/models/{name:path}", methods=_READ)  # a path: names of the hub have a slash inside
+    def model(name: str) -> dict[str, Any]:
+        if name not in engine.models():
+            raise UnknownModel(f"there is no model {name!r}", do="GET /v1/models lists them.")
+        return protocol.model(name)
 
     @app.post("/v1/load")
     async def load(asked: LoadRequest) -> dict[str, Any]:
@@ -125,23 +126,17 @@ def create_app(engine: Answers, *, token: str, host: str = "127.0.0.1", activity
 
     @app.exception_handler(UserError)
     async def user_error(request: Request, problem: UserError) -> JSONResponse:
-        unknown = isinstance(problem, UnknownModel)
-        return JSONResponse(
-            protocol.user_error(problem, code="model_not_found" if unknown else None), 404 if unknown else 400
-        )
+        status, body = protocol.user_error(problem)
+        return JSONResponse(body, status)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, problem: RequestValidationError) -> JSONResponse:
-        faults = [
-            f"{'.'.join(map(str, fault['loc'][1:])) or 'body'}: {fault['msg'].removeprefix('Value error, ')}"
-            for fault in problem.errors()
-        ]
-        return JSONResponse(protocol.error("; ".join(faults), code="invalid_request"), 400)
+        return JSONResponse(protocol.invalid(problem.errors()), 400)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, problem: HTTPException) -> JSONResponse:
-        message = f"{request.method} {request.url.path}: {problem.detail}"
-        return JSONResponse(protocol.error(message), problem.status_code)
+        message = f"{request.method} {request.scope['path']}: {problem.detail}"
+        return JSONResponse(protocol.error(message), problem.status_code, headers=problem.headers)
 
     @app.exception_handler(Exception)
     async def failed(request: Request, problem: Exception) -> JSONResponse:
@@ -197,7 +192,7 @@ async def _events(
                 yield _event(writer.usage_chunk(delta.figures))
         yield "data: [DONE]\n\n"
     except UserError as problem:
-        yield _event(protocol.user_error(problem))
+        yield _event(protocol.user_error(problem)[1])
     except Exception as problem:
         traceback.print_exc(file=sys.stderr)
         yield _event(protocol.error(_internal(problem), kind="server_error"))

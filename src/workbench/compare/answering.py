@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from workbench.chat.answer import Answer, Citation, Delta, TooLong
 from workbench.chat.answer import Question as Asked
-from workbench.chat.client import Client, Refused, collect
+from workbench.chat.client import Refused, collect
 from workbench.chat.engine import Engine
+from workbench.chat.remote import Remote, key_for
 from workbench.compare import metrics, ranking
 from workbench.compare.energy import Meter
 from workbench.compare.question import Question
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
 
 DEPTH = 20
 """How far down the ranking a known place is looked for: beyond what any model here is shown."""
-KEY = "WORKBENCH_API_KEY"
-"""The environment variable with the key of remote servers; it is sent over https and to loopback only."""
-_PATIENCE = 300.0  # seconds that a remote server may be silent
 
 
 class Answerer:
@@ -40,7 +36,7 @@ class Answerer:
         local = [Hybrid.parse(arm.hybrid) for arm in spec.arms if not arm.url]
         self._engine = Engine(workspace, copies=len({(hybrid.base, hybrid.lora) for hybrid in local}))
         self._meter = Meter.find()
-        self._clients: dict[str, Client] = {}
+        self._remotes: dict[str, Remote] = {}
 
     @property
     def energy(self) -> str | None:
@@ -49,8 +45,8 @@ class Answerer:
 
     def close(self) -> None:
         """Let go of connections."""
-        for client in self._clients.values():
-            client.close()
+        for remote in self._remotes.values():
+            remote.close()
 
     def load(self) -> None:
         """Have the weights of all local arms ready, so that no answer's time holds their loading."""
@@ -148,8 +144,8 @@ class Answerer:
         return _whole(self._engine.answer(asked, cancelled), cancelled)
 
     def _remote(self, question: Question, arm: Arm, cancelled: Callable[[], bool]) -> Answer | None:
-        if arm.url not in self._clients:
-            self._clients[arm.url] = Client(arm.url, _key(arm.url), patience=_PATIENCE)
+        if arm.name not in self._remotes:
+            self._remotes[arm.name] = Remote(arm.url, arm.hybrid, key_for(arm.url))
         spec, messages = self._spec, question.messages
         if spec.system_prompt and messages[0]["role"] != "system":
             messages = ({"role": "system", "content": spec.system_prompt}, *messages)
@@ -158,7 +154,7 @@ class Answerer:
             "temperature": spec.temperature,
             "top_p": spec.pinned.get("top_p"),
         }
-        return _whole(self._clients[arm.url].chat(messages, arm.hybrid, **options), cancelled)
+        return _whole(self._remotes[arm.name].chat(messages, cancelled, **options), cancelled)
 
     def _seed(self, number: int, arm: Arm) -> int:
         """Another one for every question, the same for all arms but the one that asks again."""
@@ -201,13 +197,6 @@ def _whole(deltas: Iterable[Delta], cancelled: Callable[[], bool]) -> Answer | N
         if cancelled():
             break
     return None if cancelled() and (not pieces or pieces[-1].figures is None) else collect(pieces)
-
-
-def _key(url: str) -> str | None:
-    """The user's key, unless it would go over the network for everybody to read."""
-    parts = urlsplit(url)
-    private = parts.scheme == "https" or parts.hostname in ("127.0.0.1", "::1", "localhost")
-    return os.environ.get(KEY) if private else None
 
 
 def _light(citation: Citation) -> dict[str, Any]:

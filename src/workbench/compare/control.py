@@ -17,12 +17,11 @@ from workbench.compare.metrics import METRICS
 from workbench.compare.question import Question, sample, set_hash
 from workbench.compare.spec import AGAIN, FEWEST, MAIN, ORACLE, Arm, Spec
 from workbench.compare.store import CompareStore
-from workbench.compare.usable import check, pinned, usable
+from workbench.compare.usable import base_identity, check, pinned, usable
 from workbench.errors import UserError
 from workbench.hybrid import Hybrid, check_name
 from workbench.jobs import control
 from workbench.jobs.folder import JobFolder
-from workbench.models import local
 from workbench.models.adapter import MANIFEST, adapters
 from workbench.workspace import Workspace
 
@@ -82,7 +81,7 @@ def start_comparison(
         raise UserError(f"there is no index {index!r}", do=f"Build it with `workbench index build {index} FOLDER`.")
     index = (context.index if context else None) if index is None else index or None
     hybrid = Hybrid(_base(workspace, run) or settings.base_model, run, index)
-    local.ensure(hybrid.base)
+    base_identity(workspace, hybrid.base)
     hybrid, cautions = usable(workspace, hybrid)
     if again is None:
         again = temperature > 0 or _may_differ()

@@ -65,7 +65,7 @@ def check(workspace: Workspace, hybrid: Hybrid) -> None:
     Raises:
         UserError: its base is not here, its adapter is absent or of another base, or its index cannot be searched.
     """
-    local.ensure(hybrid.base)
+    base_identity(workspace, hybrid.base)
     if hybrid.lora:
         _check_adapter(workspace, hybrid.base, hybrid.lora)
     if hybrid.rag:
@@ -83,8 +83,18 @@ def pinned(workspace: Workspace, hybrid: Hybrid) -> dict[str, Any]:
         "index_revision": facts.get("revision"),
         "index_fingerprint": facts.get("fingerprint"),
         "adapter_sha256": files.sha256_of(manifest) if manifest and manifest.is_file() else None,
-        "base_fingerprint": local.fingerprint(local.ensure(hybrid.base)),
+        "base_fingerprint": base_identity(workspace, hybrid.base),
     }
+
+
+def base_identity(workspace: Workspace, base: str) -> str:
+    """What tells a base model from all others: the fingerprint of its weights; where a remote model is and its name.
+
+    Raises:
+        UserError: it is not on this machine and no remote of the settings.
+    """
+    remote = workspace.settings().remotes.get(base)
+    return f"{remote.model} at {remote.url}" if remote else local.fingerprint(local.ensure(base))
 
 
 def check_unchanged(workspace: Workspace, spec: Spec) -> None:
@@ -104,6 +114,8 @@ def check_unchanged(workspace: Workspace, spec: Spec) -> None:
 
 
 def _check_adapter(workspace: Workspace, base: str, run: str) -> None:
+    if base in workspace.settings().remotes:
+        raise UserError(f"{base} is on another server and takes no adapter", do="Leave the adapter out.")
     verified_adapter(workspace.run(run), local.ensure(base))
 
 

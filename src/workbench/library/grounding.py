@@ -13,13 +13,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.text import for_template
+from workbench.text import for_template, without_hidden
 
 NOT_IN_LIBRARY = "This is not in the library."
 """The answer where retrieval finds nothing good enough; the model is not asked then."""
 
 _JOINER = "\u2060"  # WORD JOINER: reads as nothing, breaks what a document would forge
-_NUMBERED = re.compile(r"^(\s*\[)(?=\d)", re.MULTILINE)
+# What may be read as the end of a line; what takes no room; and what may be read as a bracket and a digit.
+_ENDS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
+_ROOM = rf"(?:[^\S{_ENDS}]|[\xad\u034f\u061c\u115f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff])*"
+_DIGIT = r"[\d\xb2\xb3\xb9\xbc-\xbe\u2070-\u2079\u2080-\u2089\u2460-\u249b\u24ea-\u24ff\u3251-\u325f\u32b1-\u32bf]"
+_NUMBERED = re.compile(rf"((?:\A|(?<=[{_ENDS}])){_ROOM}[\[\uff3b\ufe47]{_ROOM})(?={_DIGIT})")
 _LETTERS = "bcdfghjkmnpqrstvwxz"  # no vowels: a nonce is never a word
 
 
@@ -61,7 +65,8 @@ def grounded_messages(
     Args:
         messages: the chat so far, `{"role", "content"}`; the last one is the user's.
         passages: what retrieval found, best first.
-        added_tokens: the strings of `tokenizer.get_added_vocab()`; none of them can occur in what is returned.
+        added_tokens: of the tokenizer, from `workbench.models.load.control_strings`; none of them can occur in what is
+            returned.
         nonce: from `new_nonce`.
         system: the system prompt, unless the messages begin with one of their own; None or empty gives none.
 
@@ -83,6 +88,8 @@ def grounded_messages(
 
 def _quoted(number: int, passage: Passage, tokens: tuple[str, ...], nonce: str) -> str:
     source = " ".join((passage.place or passage.document).split())
-    body = _NUMBERED.sub(rf"\1{_JOINER}", passage.text.strip())  # a line of a document must not pose as passage [2]
-    quoted = f"[{number}] {source}\n{body}".replace(nonce, nonce[0] + _JOINER + nonce[1:])
-    return for_template(quoted, tokens)
+    quoted = without_hidden(f"{source}\n{passage.text.strip()}")
+    quoted = for_template(for_template(quoted, (nonce,)), tokens)
+    source, _, body = quoted.partition("\n")
+    body = _NUMBERED.sub(rf"\1{_JOINER}", body)  # a line of a document must not pose as passage [2]
+    return f"[{number}] {source}\n{body}"

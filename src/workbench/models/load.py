@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-__all__ = ["be_offline", "device", "fingerprint", "load_model", "load_tokenizer"]
+__all__ = ["be_offline", "control_strings", "device", "fingerprint", "load_model", "load_tokenizer"]
 
 
 def be_offline() -> None:
@@ -52,6 +54,39 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+_SENTINEL = "\ue000"  # of the private use area: stands for what is said
+_CHATS = (("system", "user", "assistant", "user"), ("user", "assistant", "user"), ("user",))
+
+
+@lru_cache(maxsize=4)
+def control_strings(tokenizer: PreTrainedTokenizerFast) -> tuple[str, ...]:
+    """What no text may hold that stands in a chat: the tokenizer's added tokens, and what its chat template writes
+    between turns in plain letters, such as `[INST]`, `<|user|>` or `### Instruction:`.
+
+    Of plain letters only lines with a sign in them count: `user`, between two tokens, is a word like any other.
+    """
+    from jinja2 import TemplateError
+
+    added = list(tokenizer.get_added_vocab())
+    between: set[str] = set()
+    for roles in _CHATS:
+        chat = [{"role": role, "content": _SENTINEL} for role in roles]
+        try:
+            text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        except TemplateError:  # it has no system turn, say
+            continue
+        between |= set(str(text).split(_SENTINEL))
+    tokens = re.compile("|".join(re.escape(token) for token in sorted(added, key=len, reverse=True) if token.strip()))
+    lines = {line.strip() for piece in between for rest in tokens.split(piece) for line in rest.splitlines()}
+    words = {word for line in lines for word in _markers(line)}
+    return (*added, *sorted(words - set(added)))
+
+
+def _markers(line: str) -> list[str]:
+    """The marks of a turn in a line of a template: `[INST]`, `USER:`, `### Response:`; none where it is prose."""
+    return re.findall(r"<+[^<>\s]+>+|\[[^\[\]\s]+\]|^#+ ?[\w ]+:?|\b[A-Z][A-Za-z]*:$", line)
 
 
 def load_model(

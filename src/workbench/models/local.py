@@ -50,6 +50,8 @@ def local_folder(name: str) -> Path | None:
     Raises:
         UserError: it is here, but damaged or without safetensors.
     """
+    if not _can_be_a_path(name):
+        return None
     if name in catalogue():
         offered = Path(os.environ.get("WORKBENCH_MODELS", "/nonexistent")) / name
         if (offered / "config.json").is_file():
@@ -113,6 +115,18 @@ def _all_shards(folder: Path) -> bool:
     except (OSError, ValueError):
         return bool(_weights(folder))
     return {path.name for path in _weights(folder)} >= set(index["weight_map"].values())
+
+
+def _can_be_a_path(name: str) -> bool:
+    """Whether the system takes a name at all: nothing too long, no NUL, no home of a user who does not exist."""
+    for path in (Path(name), fetched_folder(f"models--{name}")):
+        try:
+            path.expanduser().lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (OSError, RuntimeError, ValueError):
+            return False
+    return bool(name)
 
 
 def _looks_like_folder(name: str) -> bool:

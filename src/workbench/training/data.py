@@ -15,6 +15,7 @@ from typing import Any
 from workbench import files
 from workbench.errors import UserError
 from workbench.library.grounding import Passage, grounded_messages, new_nonce
+from workbench.models.load import control_strings
 from workbench.text import for_template
 
 FROZEN = "pairs.jsonl"
@@ -134,7 +135,7 @@ def encode(pair: FrozenPair, tokenizer: Any, *, system: str | None, max_length: 
     Returns:
         The example, or None if it is longer than `max_length` all the same; and the passages left out.
     """
-    added = list(tokenizer.get_added_vocab())
+    added = control_strings(tokenizer)
     texts = [for_template(answer, added) for answer in pair.answers]
     kept = list(range(len(pair.passages)))
     while True:

@@ -12,6 +12,7 @@ from workbench.jobs.folder import JobFolder
 from workbench.library.grounding import Passage, grounded_messages, new_nonce
 from workbench.models.adapter import FOLDER, MANIFEST, verified_adapter
 from workbench.models.catalogue import catalogue
+from workbench.models.load import control_strings
 from workbench.models.local import ensure
 from workbench.training import runs
 from workbench.training.data import FROZEN
@@ -111,7 +112,7 @@ def prompt_of(sample: dict[str, Any], tokenizer: Any, system: str | None) -> str
     messages = grounded_messages(
         sample["messages"],
         [Passage(**passage) for passage in sample.get("passages") or []],
-        added_tokens=list(tokenizer.get_added_vocab()),
+        added_tokens=control_strings(tokenizer),
         nonce=new_nonce(sample["key"]),
         system=system,
     )
