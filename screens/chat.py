@@ -113,7 +113,7 @@ class ChatScreen(WorkbenchScreen):
 
     async def _show_conversation(self, conversation: Conversation, at: int | None = None) -> None:
         self.conversation, self._editing = conversation, None
-        await self._panes.show([conversation.turns(pane) for pane in range(len(conversation.panes))], at)
+        await self._panes.show(conversation.panes, conversation.turns(), at)
         self._earlier()
         self.show_state()
 
@@ -253,7 +253,7 @@ class ChatScreen(WorkbenchScreen):
         conversation, turn = self.conversation, self._panes.transcript.current
         if conversation is not None and turn is not None:
             for each in conversation.rounds:
-                if each.in_pane(self._panes.current) is turn:
+                if each.in_pane(conversation.ids[self._panes.current]) is turn:
                     return conversation, each, turn
         raise UserError("nothing was asked yet", do="Write a question.")
 
@@ -316,7 +316,7 @@ class ChatScreen(WorkbenchScreen):
         await conversation.configure(panes=panes)
         if len(panes) != count:
             had_focus = self._panes.transcript.has_focus
-            await self._panes.show([conversation.turns(pane) for pane in range(len(panes))])
+            await self._panes.show(panes, conversation.turns())
             if had_focus:
                 self._panes.transcript.focus()
         self.show_state()
@@ -419,11 +419,9 @@ class ChatScreen(WorkbenchScreen):
     # Pairs
 
     def action_better(self) -> None:
-        self._work(self._prefer(*self._current()), "chat-pairs")
-
-    async def _prefer(self, conversation: Conversation, asked: Round, turn: Turn) -> None:
-        if await self._pairs.prefer(conversation, asked, turn):
-            await self._show_again(conversation)
+        conversation, asked, turn = self._current()
+        show = partial(self._show_again, conversation)
+        self._work(self._pairs.prefer(conversation, asked, turn, show), "chat-pairs")
 
     def action_correct(self) -> None:
         self._work(self._pairs.correct(*self._current()), "chat-pairs")
@@ -438,9 +436,9 @@ class ChatScreen(WorkbenchScreen):
 
     async def _show_again(self, conversation: Conversation) -> None:
         """What the chat goes on with may be another answer."""
-        for pane in range(len(conversation.panes)):
-            if (transcript := self._panes.transcript_of(pane)) is not None:
-                await transcript.update(conversation.turns(pane))
+        for place, turns in enumerate(conversation.turns()):
+            if (transcript := self._panes.transcript_of(place)) is not None:
+                await transcript.update(turns)
 
     def action_dataset(self) -> None:
         if self.conversation is not None:

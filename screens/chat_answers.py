@@ -12,6 +12,7 @@ from textual.worker import Worker
 from screens.conversation import Conversation, Round, Turn
 from screens.server_client import ServerClient
 from screens.widgets.panes import Panes
+from screens.widgets.transcript import Transcript
 from workbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -77,15 +78,15 @@ class ChatAnswers:
         turns: list[Turn] = []
         try:
             asked = await conversation.begin(question)
-            for pane, hybrid in enumerate(conversation.panes):
-                turns.append(turn := Turn(question, str(hybrid), pane=pane))
+            for id, hybrid in zip(conversation.ids, conversation.panes, strict=True):
+                turns.append(turn := Turn(question, str(hybrid), pane=id))
                 asked.add(turn)
             self._changed()
             for turn in turns:
-                if (transcript := self._panes.transcript_of(turn.pane)) is not None:
+                if (transcript := self._transcript(conversation, turn)) is not None:
                     await transcript.add(turn)
-                    if view := transcript.view_of(turn):
-                        view.wait_for("Waiting for the pane before" if turn.pane and not self.at_once else "Waiting")
+                    if (view := transcript.view_of(turn)) and turn is not turns[0]:
+                        view.wait_for("Waiting" if self.at_once else "Waiting for the panes before")
             await self._answer_all(conversation, asked, turns)
         finally:
             self._worker = None
@@ -95,7 +96,7 @@ class ChatAnswers:
                         asked.drop(turn)  # it was stopped before its turn came
                 for turn in turns:
                     if turn not in asked.answers.get(turn.pane, []):
-                        await self._take_away(asked, turn)
+                        await self._take_away(conversation, asked, turn)
                 if not asked.answers:
                     await conversation.withdraw(asked)
             if asked is None or not any(turn.answer and turn.state != "failed" for turn in asked.all):
@@ -123,37 +124,39 @@ class ChatAnswers:
                     self._screen.app.report(other)
             raise failures[0]  # the screen tells it
 
-    async def _take_away(self, asked: Round, turn: Turn) -> None:
-        if (transcript := self._panes.transcript_of(turn.pane)) is not None:
+    def _transcript(self, conversation: Conversation, turn: Turn) -> Transcript | None:
+        """Where an answer is shown."""
+        return self._panes.transcript_of(conversation.place_of(turn))
+
+    async def _take_away(self, conversation: Conversation, asked: Round, turn: Turn) -> None:
+        if (transcript := self._transcript(conversation, turn)) is not None:
             if asked.answers:
                 await transcript.replace(turn, asked.in_pane(turn.pane))
             else:
                 await transcript.remove_turn(turn)
 
     async def _ask_again(self, conversation: Conversation, asked: Round, before: Turn, hybrid: str) -> None:
-        pane = self._panes.current
+        pane = conversation.ids[self._panes.current]
         turn = Turn(asked.question, hybrid, pane=pane)
         first = pane not in asked.answers
         asked.add(turn)
+        transcript = self._transcript(conversation, turn)
         try:
-            if (transcript := self._panes.transcript_of(pane)) is not None:
+            if transcript is not None:
                 await transcript.replace(before, turn)
             await self._answer(conversation, asked, turn, again=not first)
         finally:
             self._worker = None
-            if turn not in asked.answers.get(pane, []):
-                if (transcript := self._panes.transcript_of(pane)) is not None:
-                    await transcript.replace(turn, asked.in_pane(pane))
-            elif (transcript := self._panes.transcript_of(pane)) is not None and (view := transcript.view_of(turn)):
-                await view.finish()
+            if transcript is not None and turn not in asked.answers.get(pane, []):
+                await transcript.replace(turn, asked.in_pane(pane))
             self._changed()
 
     async def _answer(self, conversation: Conversation, asked: Round, turn: Turn, *, again: bool = False) -> None:
-        waiting = self._screen.set_interval(1.0, partial(self._say_what_is_waited_for, turn))
+        waiting = self._screen.set_interval(1.0, partial(self._say_what_is_waited_for, conversation, turn))
 
         async def hear(_: Delta) -> None:
             waiting.stop()
-            transcript = self._panes.transcript_of(turn.pane)
+            transcript = self._transcript(conversation, turn)
             if transcript is not None and (view := transcript.view_of(turn)) is not None and view.is_mounted:
                 if not turn.answer:
                     view.wait_for("Reading the passages" if turn.citations else "Reading the question")
@@ -161,16 +164,16 @@ class ChatAnswers:
             self._heard(turn)
 
         try:
-            await self._say_what_is_waited_for(turn)
+            await self._say_what_is_waited_for(conversation, turn)
             await conversation.answer(self.server.client, asked, turn, hear, again=again)
         finally:
             waiting.stop()
-            transcript = self._panes.transcript_of(turn.pane)
+            transcript = self._transcript(conversation, turn)
             if transcript is not None and (view := transcript.view_of(turn)) is not None and view.is_mounted:
                 await view.finish()
             self._heard(turn)
 
-    async def _say_what_is_waited_for(self, turn: Turn) -> None:
+    async def _say_what_is_waited_for(self, conversation: Conversation, turn: Turn) -> None:
         app = self._screen.app
         if not await asyncio.to_thread(self.server.runs):
             words = "Starting the server"
@@ -178,6 +181,6 @@ class ChatAnswers:
             words = "Loading the model"
         else:
             words = "Waiting for the answer"
-        transcript = self._panes.transcript_of(turn.pane)
+        transcript = self._transcript(conversation, turn)
         if turn.state == "waiting" and transcript is not None and (view := transcript.view_of(turn)):
             view.wait_for(words)

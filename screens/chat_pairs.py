@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from screens import last_place
 from screens.conversation import Conversation, Round, Turn
@@ -53,8 +53,10 @@ class ChatPairs:
         """The dataset chosen in the chat, else in the workspace; empty where none was."""
         return conversation.dataset or self._screen.app.place.chat_dataset
 
-    async def choose_dataset(self, conversation: Conversation) -> bool:
-        """Ask for the dataset, and remember it; whether one was given. In a worker."""
+    async def choose_dataset(
+        self, conversation: Conversation, then: Callable[[], Coroutine[Any, Any, object]] | None = None
+    ) -> None:
+        """Ask for the dataset, and remember it; `then` is done in a worker once one was given."""
         names = [dataset.name for dataset in await self._pair_store.do(lambda store: store.datasets())]
         dialog = Prompt(
             "Into which dataset do pairs of the chat go?",
@@ -63,20 +65,28 @@ class ChatPairs:
             suggestions=names,
             check=partial(check_name, noun="dataset"),
         )
-        name = await self._screen.app.push_screen_wait(dialog)
-        if not name:
-            return False
-        await conversation.configure(dataset=name)
-        app = self._screen.app
-        app.place.chat_dataset = name
-        last_place.save(app.workspace, app.place)
-        self._changed()
-        return True
+
+        async def go_on(name: str) -> None:
+            await conversation.configure(dataset=name)
+            app = self._screen.app
+            app.place.chat_dataset = name
+            last_place.save(app.workspace, app.place)
+            self._changed()
+            if then is not None:
+                await then()
+
+        def given(name: str | None) -> None:
+            if name:
+                self._screen.run_worker(go_on(name), group="chat-pairs", exit_on_error=False)
+
+        self._screen.app.push_screen(dialog, given)
 
     # A preference
 
-    async def prefer(self, conversation: Conversation, asked: Round, better: Turn) -> bool:
-        """The better answer, over every other one to the question; whether it was done. In a worker.
+    async def prefer(
+        self, conversation: Conversation, asked: Round, better: Turn, done: Callable[[], Awaitable[None]]
+    ) -> None:
+        """The better answer, over every other one to the question; `done` is called after it.
 
         Raises:
             UserError: the answer is not whole, or there is no other one.
@@ -89,23 +99,29 @@ class ChatPairs:
         }
         if not others:
             raise UserError("there is no other answer", do="f4 asks the four arms, f5 answers again.")
-        if not (self.dataset_of(conversation) or await self.choose_dataset(conversation)):
-            return False
+        if not self.dataset_of(conversation):
+            await self.choose_dataset(conversation, partial(self.prefer, conversation, asked, better, done))
+            return
         pairs = [self._pair(conversation, asked, chosen=better.answer, rejected=other) for other in others.values()]
         await self._take_out(conversation, asked, tag="preference")
         added = await self._add(conversation, pairs, "chosen in a chat")
         await conversation.prefer(asked, better)
         count = "A preference pair" if added == 1 else f"{added} preference pairs"
+        await done()
         self._tell(f"{count} in {self.dataset_of(conversation)}" if added else "They are in the dataset already")
-        return True
 
     # A correction
 
     async def correct(self, conversation: Conversation, asked: Round, turn: Turn) -> None:
-        """Ask for the right answer, beginning with this one. In a worker."""
+        """Ask for the right answer, beginning with this one.
+
+        Raises:
+            UserError: there is none yet.
+        """
         if turn.going or not turn.answer:
             raise UserError("there is no answer to correct yet")
-        if not (self.dataset_of(conversation) or await self.choose_dataset(conversation)):
+        if not self.dataset_of(conversation):
+            await self.choose_dataset(conversation, partial(self.correct, conversation, asked, turn))
             return
 
         async def save(texts: dict[str, str]) -> None:

@@ -56,7 +56,7 @@ class Turn:
     reason: str = ""
     """Why it failed."""
     pane: int = 0
-    """The pane in which it was asked, from 0."""
+    """The id of the pane in which it was asked; see `Conversation.ids`."""
     id: int | None = None
     """Of the answer in the database; None before anything came."""
     better: bool = False
@@ -141,6 +141,8 @@ class Conversation:
         self.workspace = workspace
         self.panes = list(panes)
         """The hybrids that the next question is put to, one a pane; at least one."""
+        self.ids = list(range(len(panes)))
+        """Of the panes: those of one keep theirs when others come and go."""
         self.chat: Chat | None = None
         """As it is kept; None before the first question."""
         self.rounds: list[Round] = []
@@ -157,7 +159,10 @@ class Conversation:
             UserError: it is gone.
         """
         kept, messages = await with_store(workspace, lambda store: (store.get(chat), store.messages(chat)))
-        conversation = cls(workspace, *map(Hybrid.parse, kept.panes or [kept.hybrid]))
+        conversation = cls(workspace, Hybrid.parse(kept.hybrid))
+        if kept.panes:
+            conversation.ids = [id for id, _ in kept.panes]
+            conversation.panes = [Hybrid.parse(name) for _, name in kept.panes]
         conversation.chat, conversation.dataset = kept, kept.dataset
         conversation.sampling = dict(kept.sampling)
         conversation.rounds = _rounds(messages)
@@ -168,9 +173,28 @@ class Conversation:
         """What the list of chats calls it."""
         return self.chat.title if self.chat else ""
 
-    def turns(self, pane: int = 0) -> list[Turn]:
-        """What a pane shows, oldest first."""
-        return [each.in_pane(pane) for each in self.rounds]
+    def turns(self) -> list[list[Turn]]:
+        """What each pane shows, oldest first."""
+        return [[each.in_pane(id) for each in self.rounds] for id in self.ids]
+
+    def place_of(self, turn: Turn) -> int:
+        """The place of the pane that an answer was asked in, from 0; -1 if it was taken away."""
+        return self.ids.index(turn.pane) if turn.pane in self.ids else -1
+
+    def _ids_for(self, panes: Sequence[Hybrid]) -> list[int]:
+        """Ids of other panes: one that stays keeps its own, one that was there before takes that again."""
+        if len(panes) == len(self.panes):
+            return self.ids
+        names = [str(pane) for pane in panes]
+        known = dict(zip(self.ids, map(str, self.panes), strict=True))
+        for each in reversed(self.rounds):
+            for turn in each.all:
+                known.setdefault(turn.pane, turn.hybrid)
+        ids: list[int] = []
+        for name in names:
+            before = [id for id, hybrid in known.items() if hybrid == name and id not in ids]
+            ids.append(before[0] if before else max([-1, *known, *ids]) + 1)
+        return ids
 
     def messages_until(self, until: Round) -> list[dict[str, str]]:
         """The chat up to a question and with it, as every pane is told it: the system prompt, if the chat has one of
@@ -194,8 +218,7 @@ class Conversation:
             chat = self.chat
             if chat is None:
                 chat = store.create(hybrid)
-                panes = [str(pane) for pane in self.panes]
-                store.configure(chat.id, panes=panes, sampling=self.sampling, dataset=self.dataset)
+                store.configure(chat.id, panes=self._kept_panes, sampling=self.sampling, dataset=self.dataset)
             message = store.append(chat.id, "user", question, hybrid=hybrid)
             return store.get(chat.id), message.id
 
@@ -302,6 +325,10 @@ class Conversation:
         if (id := turn.id) is not None:
             await with_store(self.workspace, lambda store: store.remove(id))
 
+    @property
+    def _kept_panes(self) -> list[tuple[int, str]]:
+        return [(id, str(hybrid)) for id, hybrid in zip(self.ids, self.panes, strict=True)]
+
     # What a person decides
 
     async def configure(
@@ -313,18 +340,18 @@ class Conversation:
     ) -> None:
         """Go on with other hybrids, settings, or another dataset; None leaves a part as it is."""
         if panes is not None:
-            self.panes = list(panes)
+            self.ids, self.panes = self._ids_for(panes), list(panes)
         if sampling is not None:
             self.sampling = dict(sampling)
         self.dataset = self.dataset if dataset is None else dataset
         if (chat := self.chat) is None:
             return
-        names = None if panes is None else [str(pane) for pane in panes]
+        kept = None if panes is None else self._kept_panes
 
         def keep(store: ChatStore) -> None:
-            store.configure(chat.id, panes=names, sampling=sampling, dataset=dataset)
-            if names:
-                store.choose(chat.id, names[0])
+            store.configure(chat.id, panes=kept, sampling=sampling, dataset=dataset)
+            if kept:
+                store.choose(chat.id, kept[0][1])
 
         await with_store(self.workspace, keep)
 

@@ -110,6 +110,7 @@ class ChatSettingsDialog(Dialog[dict[str, Any] | None]):
     def _fault(self, error: UserError | None) -> None:
         fault = self.query_one(".dialog-fault", Static)
         fault.display = error is not None
+        self.query_one(".form-hint").display = error is None
         fault.update(Content(for_terminal(str(error or ""))))
 
     def _checked(self) -> ChatSettings | None:

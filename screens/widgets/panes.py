@@ -35,6 +35,7 @@ class Pane(Vertical):
 
     def show_hybrid(self, hybrid: Hybrid) -> None:
         """Name the hybrid in the frame."""
+        self.transcript.hybrid = str(hybrid)
         color, _ = ARMS[hybrid.arm]
         parts = " ".join(filter(None, (hybrid.lora and f"+{hybrid.lora}", hybrid.rag and f"+{hybrid.rag}")))
         title = Content.from_markup(
@@ -64,7 +65,7 @@ class Panes(Container):
             & TurnView { padding: 0; }
             & TurnView > .question { max-height: 2; }
             & TurnView > .asked { display: none; }
-            & TurnView.-borrowed > .asked { display: block; }
+            & TurnView.-another > .asked { display: block; }
             & TurnView > Markdown, & TurnView > .figures, & TurnView > .asked { padding: 0 1; }
         }
         &.-three > Pane.-last { column-span: 2; }
@@ -92,11 +93,11 @@ class Panes(Container):
         return self._panes[self.current].transcript
 
     def transcript_of(self, pane: int) -> Transcript | None:
-        """Of a pane; None if it was taken away."""
-        return self._panes[pane].transcript if pane < len(self._panes) else None
+        """Of the pane at a place; None if there is none."""
+        return self._panes[pane].transcript if 0 <= pane < len(self._panes) else None
 
-    async def show(self, turns: Sequence[Sequence[Turn]], at: int | None = None) -> None:
-        """Have a pane for each of these chats; `at`: see `Transcript.show`."""
+    async def show(self, hybrids: Sequence[Hybrid], turns: Sequence[Sequence[Turn]], at: int | None = None) -> None:
+        """Have a pane for each of these hybrids and chats; `at`: see `Transcript.show`."""
         for pane in self._panes[len(turns) :]:
             await pane.remove()
         del self._panes[len(turns) :]
@@ -104,6 +105,7 @@ class Panes(Container):
             self._panes.append(pane := Pane(number))
             await self.mount(pane)
         self.current = min(self.current, len(self._panes) - 1)
+        self.show_hybrids(hybrids)
         self._lay_out()
         for pane, each in zip(self._panes, turns, strict=True):
             await pane.transcript.show(each, at)

@@ -16,6 +16,7 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.geometry import Region, Size
 from textual.message import Message
+from textual.scrollbar import ScrollBar
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -68,9 +69,11 @@ class Transcript(VerticalScroll, inherit_bindings=False):
         turn: Turn | None
 
     def __init__(self, pane: int = 0) -> None:
-        """`pane`: its number among several, from 0."""
+        """`pane`: its place among several, from 0."""
         super().__init__()
         self.pane = pane
+        self.hybrid = ""
+        """The hybrid that is named above it: answers of others say whose they are."""
         self._turns: list[Turn] = []
         self._current: Turn | None = None
         self._start = self._end = 0  # the turns that are mounted
@@ -228,7 +231,7 @@ class Transcript(VerticalScroll, inherit_bindings=False):
     def _fresh(self, turn: Turn) -> TurnView:
         view = TurnView(turn)
         view.set_class(turn is self._current and self.has_focus, "-current")
-        view.set_class(turn.pane != self.pane, "-borrowed")  # from the pane that the chat went on with
+        view.set_class(turn.hybrid != self.hybrid, "-another")
         return view
 
     def arrange(self, size: Size, optimal: bool = False) -> Any:
@@ -249,9 +252,9 @@ class Transcript(VerticalScroll, inherit_bindings=False):
     def _hold_at(self, y: int, rows: int) -> None:
         y = max(0, min(y, rows - self.size.height))
         if y != round(self.scroll_y):
-            self.set_reactive(Widget.scroll_y, y)
-            self.set_reactive(Widget.scroll_target_y, y)
-            self.vertical_scrollbar._reactive_position = y
+            for name in ("scroll_y", "scroll_target_y"):
+                self.set_reactive(getattr(Widget, name), float(y))
+            self.vertical_scrollbar.set_reactive(ScrollBar.position, y)
             self._look_later()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:

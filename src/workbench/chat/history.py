@@ -33,8 +33,8 @@ class Chat:
     created_at: float
     changed_at: float
     messages: int
-    panes: tuple[str, ...] = ()
-    """The hybrids that are asked side by side; empty: `hybrid` alone."""
+    panes: tuple[tuple[int, str], ...] = ()
+    """The panes that are asked side by side, the id and the hybrid of each; empty: `hybrid` alone."""
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """The fields of `workbench.chat.presets.ChatSettings` that were set in it."""
     dataset: str = ""
@@ -60,7 +60,7 @@ class ChatMessage:
     question: int | None = None
     """Of an answer: the id of the message that it answers."""
     pane: int = 0
-    """Of an answer: the pane in which it was given, from 0."""
+    """Of an answer: the id of the pane in which it was given."""
     shown: int = 0
     """Of an answer: the highest of a pane's answers to a question is the one that the pane shows, then the newest."""
     better: bool = False
@@ -133,7 +133,7 @@ class ChatStore:
             citations: what an answer was given to read.
             figures: JSON-able facts of an answer.
             question: the id of the message that is answered; None: the last question.
-            pane: in which the answer was given. The chat remembers the hybrid of the first one.
+            pane: the id of the pane in which the answer was given. The chat remembers the hybrid of pane 0.
 
         Raises:
             UserError: the chat is gone.
@@ -241,7 +241,7 @@ class ChatStore:
         self,
         chat: int,
         *,
-        panes: Sequence[str] | None = None,
+        panes: Sequence[tuple[int, str]] | None = None,
         sampling: Mapping[str, Any] | None = None,
         dataset: str | None = None,
     ) -> None:
@@ -308,7 +308,7 @@ class ChatStore:
             row["created_at"],
             row["changed_at"],
             row["messages"],
-            tuple(json.loads(row["panes"])),
+            tuple((int(id), str(hybrid)) for id, hybrid in json.loads(row["panes"])),
             json.loads(row["sampling"]),
             row["dataset"],
             row["branched_from"],

@@ -33,7 +33,7 @@ MIGRATIONS = [
     (
         "002-panes-and-search",
         """
-        ALTER TABLE chats ADD COLUMN panes TEXT NOT NULL DEFAULT '[]';    -- JSON: the hybrids of the panes
+        ALTER TABLE chats ADD COLUMN panes TEXT NOT NULL DEFAULT '[]';    -- JSON: [[id, hybrid], ...]   
         ALTER TABLE chats ADD COLUMN sampling TEXT NOT NULL DEFAULT '{}'; -- JSON: the fields of ChatSettings
         ALTER TABLE chats ADD COLUMN dataset TEXT NOT NULL DEFAULT '';    -- where pairs made from it go
         ALTER TABLE chats ADD COLUMN branched_from INTEGER;               -- the chat that it was a copy of
