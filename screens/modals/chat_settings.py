@@ -111,7 +111,7 @@ class ChatSettingsDialog(Dialog[dict[str, Any] | None]):
         fault = self.query_one(".dialog-fault", Static)
         fault.display = error is not None
         self.query_one(".form-hint").display = error is None
-        fault.update(Content(for_terminal(str(error or ""))))
+        fault.update(Content(for_terminal(str(error or "").replace(f"{self._workspace.root}/", ""))))
 
     def _checked(self) -> ChatSettings | None:
         values = {row.key: row.text for row in self.query(Row) if row.key != "preset"}

@@ -276,10 +276,12 @@ class Transcript(VerticalScroll, inherit_bindings=False):
     def _look(self) -> None:
         self._looking = False
         if self.is_attached:
-            tops, y, screenful = self._reckoned(), self.scroll_y, max(10, self.size.height)
+            tops, screenful = self._reckoned(), max(10, self.size.height)
+            y = self.scroll_y if self._anchor_released else tops[-1] - screenful
             least = max(0, y - _LEAST * screenful), min(tops[-1], y + (1 + _LEAST) * screenful)
-            if not (self._above.rows <= least[0] and least[1] <= tops[-1] - self._below.rows):
-                self.run_worker(self._place(*self._range(tops, y)), group="transcript", exit_on_error=False)
+            if not (tops[self._start] <= least[0] and least[1] <= tops[self._end]):
+                wanted = self._range(tops, y) if self._anchor_released else self._range_at_end()
+                self.run_worker(self._place(*wanted), group="transcript", exit_on_error=False)
 
     # The current turn
 
