@@ -15,6 +15,7 @@ from sample_runs import write_run
 from textual import events
 
 from screens.app import WorkbenchApp
+from screens.chat import ChatScreen
 from screens.modals.chat_settings import ChatSettingsDialog
 from screens.modals.edit_texts import EditTexts
 from screens.modals.prompt import Prompt
@@ -73,6 +74,14 @@ async def ask(pilot: Any, settle: Settle, question: str) -> None:
     pilot.app.screen.query_one(ChatInput).focus()
     pilot.app.screen.query_one(ChatInput).set_text(question)
     await press(pilot, settle, "enter")
+
+
+def hybrids(pilot: Any) -> list[str]:
+    """What the panes ask."""
+    screen = pilot.app.screen
+    assert isinstance(screen, ChatScreen)
+    assert screen.conversation is not None
+    return [str(hybrid) for hybrid in screen.conversation.panes]
 
 
 def pairs(workspace: Workspace) -> list[Any]:
@@ -140,21 +149,21 @@ async def test_panes_come_and_go_and_keep_their_answers(furnished: Workspace, se
         async with WorkbenchApp(furnished).run_test(size=(100, 30)) as pilot:
             await press(pilot, settle, "5", "f2")
             panes = pilot.app.screen.query_one(Panes)
-            assert len(pilot.app.screen.conversation.panes) == 2
+            assert hybrids(pilot) == [ARMS[3], ARMS[0]], "an arm that is not there yet"
             await ask(pilot, settle, "Who?")
             await press(pilot, settle, "escape", "f3")
             assert panes.current == 0
             assert "Said by base as number 2." in painted(pilot), "the pane that is left shows its own answer"
             await press(pilot, settle, "a", "ctrl+t", "G")
             await press(pilot, settle, "escape", "minus", "minus", "minus")
-            assert len(pilot.app.screen.conversation.panes) == 1
+            assert len(hybrids(pilot)) == 1
             await press(pilot, settle, "minus")
             assert told(pilot)[-1] == "there is one pane at least"
             await press(pilot, settle, "plus", "plus", "plus", "plus")
             assert told(pilot)[-1] == "there are 4 panes at most"
         async with WorkbenchApp(furnished).run_test(size=(100, 30)) as pilot:
             await settle(pilot)
-            assert len(pilot.app.screen.conversation.panes) == 4, "they are there after a restart"
+            assert len(hybrids(pilot)) == 4, "they are there after a restart"
             assert "Said by base as number 2." in painted(pilot)
 
 
