@@ -1,48 +1,53 @@
-"""Chat: talk to a hybrid, see what its answers are drawn from, and come back to the chats of the past."""
+"""Chat: talk to one to four hybrids, see what their answers are drawn from, choose the better one, come back to it."""
 
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Coroutine
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Markdown, Static, TextArea
-from textual.worker import Worker
 
 from screens.base import WorkbenchScreen
+from screens.chat_answers import ChatAnswers
+from screens.chat_pairs import ChatPairs
+from screens.chat_past import ChatPast
 from screens.commands import bindings
-from screens.conversation import Conversation, Turn, with_store
+from screens.conversation import MOST_PANES, Conversation, Round, Turn, with_store
 from screens.hybrid_choices import HybridChoices, read_choices
+from screens.modals.choose import Choice, Choose
 from screens.modals.choose_hybrid import choose_adapter, choose_index
 from screens.passages import FoundPassage
-from screens.server_client import ServerClient
 from screens.widgets.chat_input import ChatInput
 from screens.widgets.hybrid_bar import HybridBar
+from screens.widgets.panes import Panes
 from screens.widgets.sources import Sources
 from screens.widgets.transcript import Transcript
-from screens.widgets.turn_view import TurnView
 from workbench.errors import UserError
 from workbench.hybrid import Hybrid
-
-if TYPE_CHECKING:
-    from workbench.chat.answer import Delta
 
 _WELCOME = (
     "[b $foreground]Ask the hybrid named above.[/]\n\n"
     "[b $text-accent]ctrl+t[/] chooses its adapter, [b $text-accent]ctrl+l[/] its index: both make the hybrid, one the"
     " tuned or the rag arm, none the base model.\n\n"
-    "[b $text-accent]ctrl+o[/] lists the chats of the past.\n\n"
+    "[b $text-accent]f4[/] asks all four arms side by side, [b $text-accent]f7[/] takes the better answer as a pair"
+    " to learn from.\n\n"
+    "[b $text-accent]ctrl+o[/] lists the chats of the past, [b $text-accent]f8[/] searches them.\n\n"
     "[b $text-accent]escape[/] stops an answer, and leaves the input, so that digits change the screen."
 )
+_CODE = re.compile(r"^(?P<fence>`{3,}|~{3,})[^\n]*\n(?P<code>.*?)^(?P=fence)[`~]*[ \t]*$", re.DOTALL | re.MULTILINE)
+_ANSWERS_KEYS = "f6 next pane · f7 better · f2 f3 panes"
 
 
 class ChatScreen(WorkbenchScreen):
-    """The transcript over the input, and beside them the sources of the current answer."""
+    """The transcripts over the input, and beside them the sources of the current answer."""
 
     SCOPE = "chat"
     BINDINGS = bindings(SCOPE)
@@ -53,27 +58,31 @@ class ChatScreen(WorkbenchScreen):
     def __init__(self) -> None:
         super().__init__()
         self._choices: HybridChoices | None = None
-        self._conversation: Conversation | None = None
-        self._answering: Worker[None] | None = None
-        self._asked: TurnView | None = None
+        self.conversation: Conversation | None = None
+        """The chat that is open; None before it is read."""
+        self._panes = Panes()
+        self._answers = ChatAnswers(self, self._panes, changed=self.show_state, heard=self._heard)
+        self._pairs = ChatPairs(self, changed=self.show_state)
+        self._past = ChatPast(self)
         self._ready: str | None = None  # the hybrid that the server was asked to have ready
+        self._editing: Round | None = None  # the question that is asked in other words
 
     def body(self) -> ComposeResult:
         yield HybridBar()
         with Horizontal(id="panels"):
             with Vertical(id="talk"):
                 yield Static(Content.from_markup(_WELCOME), id="welcome")
-                yield Transcript()
+                yield self._panes
                 with Vertical(id="input", classes="panel"):
                     yield ChatInput()
             yield Sources()
 
     def on_mount(self) -> None:
-        self._server = ServerClient(self.workspace)
-        self._show_state()
+        self.show_state()
 
     async def on_unmount(self) -> None:
-        await self._server.close()
+        self._pairs.close()
+        await self._answers.server.close()
 
     # What there is
 
@@ -82,97 +91,94 @@ class ChatScreen(WorkbenchScreen):
 
     async def _load(self) -> None:
         self._choices = choices = await asyncio.to_thread(read_choices, self.workspace)
-        if self._conversation is None:
+        if self.conversation is None:
             chats = []
             if self.workspace.database.exists():
                 chats = await with_store(self.workspace, lambda store: store.chats())
             if chats:
-                await self._open(chats[0].id)
+                await self.open_chat(chats[0].id)
             else:
-                await self._begin(choices.first())
-        self._show_state()
+                await self.begin_chat(choices.first())
+        self.show_state()
 
-    async def _open(self, chat: int) -> None:
-        await self._show_conversation(await Conversation.opened(self.workspace, chat))
+    async def open_chat(self, chat: int, question: int | None = None) -> None:
+        """Show a chat of the past, from its end or from a question on."""
+        conversation = await Conversation.opened(self.workspace, chat)
+        at = next((at for at, each in enumerate(conversation.rounds) if each.id == question), None)
+        await self._show_conversation(conversation, at)
 
-    async def _begin(self, hybrid: Hybrid) -> None:
-        await self._show_conversation(Conversation(self.workspace, hybrid))
+    async def begin_chat(self, *panes: Hybrid) -> None:
+        """Show a new chat."""
+        await self._show_conversation(Conversation(self.workspace, *panes))
 
-    async def _show_conversation(self, conversation: Conversation) -> None:
-        self._conversation = conversation
-        await self.query_one(Transcript).show(conversation.turns)
-        self.query_one(ChatInput).earlier = [turn.question for turn in conversation.turns]
-        self._show_state()
+    async def _show_conversation(self, conversation: Conversation, at: int | None = None) -> None:
+        self.conversation, self._editing = conversation, None
+        await self._panes.show(conversation.panes, conversation.turns(), at)
+        self._earlier()
+        self.show_state()
 
-    def _show_state(self) -> None:
-        """The hybrid, and what the input says."""
-        conversation, writing = self._conversation, self._answering is not None
+    def _earlier(self) -> None:
+        if self.conversation is not None:
+            self.query_one(ChatInput).earlier = [each.question for each in self.conversation.rounds]
+
+    def show_state(self) -> None:
+        """The hybrids, and what the input says."""
+        conversation, writing = self.conversation, self._answers.going
+        several = conversation is not None and len(conversation.panes) > 1
         if conversation is not None:
-            self.query_one(HybridBar).show(conversation.hybrid, self._choices)
-            self.query_one("#welcome").display = not conversation.turns
-            self.query_one(Transcript).display = bool(conversation.turns)
+            pane = self._panes.current
+            number = f"{pane + 1}/{len(conversation.panes)}" if several else ""
+            self.query_one(HybridBar).show(self._hybrid or conversation.panes[0], self._choices, number)
+            self._panes.show_hybrids(conversation.panes)
+            begun = bool(conversation.rounds) or several
+            self.query_one("#welcome").display = not begun
+            self._panes.display = begun
+            self._earlier()
+        self.set_class(several, "-several")
         panel = self.query_one("#input")
-        panel.border_subtitle = "escape stops" if writing else "enter sends · ctrl+j new line · ctrl+s sources"
+        keys = "enter sends · ctrl+j new line · " + (_ANSWERS_KEYS if several else "ctrl+s sources")
+        panel.border_subtitle = "escape stops" if writing else keys
+        panel.border_title = Content(self._about_chat())
         self.query_one(ChatInput).escape_leaves = not writing
         self.refresh_bindings()
+
+    def _about_chat(self) -> str:
+        """What the chat has of its own: a question being edited, settings, the dataset of its pairs."""
+        conversation = self.conversation
+        if conversation is None:
+            return ""
+        given = conversation.sampling
+        parts = ["the question in other words, in a branch"] if self._editing else []
+        parts += [f"{name} {value:g}" for name, value in given.items() if isinstance(value, int | float)]
+        parts += ["own system prompt"] if given.get("system") else []
+        parts += [f"pairs to {dataset}"] if (dataset := self._pairs.dataset_of(conversation)) else []
+        return " · ".join(parts)
 
     # Asking
 
     @on(ChatInput.Submitted)
     def _submitted(self, event: ChatInput.Submitted) -> None:
-        if self._conversation is None or self._answering is not None:
+        if self.conversation is None or self._answers.going:
             return
         self.query_one(ChatInput).set_text("")
-        turn = Turn(event.text, str(self._conversation.hybrid))
-        work = partial(self._answer, self._conversation, turn)
-        self._answering = self.run_worker(work, group="chat-answer", exit_on_error=False)
-        self._show_state()
-
-    async def _answer(self, conversation: Conversation, turn: Turn) -> None:
-        transcript = self.query_one(Transcript)
-        view = self._asked = TurnView(turn)
-        waiting = self.set_interval(1.0, self._say_what_is_waited_for)
-
-        async def hear(_: Delta) -> None:
-            waiting.stop()
-            if not turn.answer:
-                view.wait_for("Reading the passages" if turn.citations else "Reading the question")
-            await view.hear()
-            if transcript.current is turn:
-                self.query_one(Sources).show(turn)
-
-        try:
-            self.query_one("#welcome").display = False
-            transcript.display = True
-            await transcript.add(view)
-            await self._say_what_is_waited_for()
-            await conversation.ask(self._server.client, turn, hear)
-        except BaseException as error:
-            if not (isinstance(error, asyncio.CancelledError) and turn.answer):
-                self._keep_in_input(turn.question)
-            raise  # the base screen tells it
-        finally:
-            waiting.stop()
-            self._answering = self._asked = None
-            if turn in conversation.turns:
-                await view.finish()
-            else:
-                await transcript.remove_turn(view)
-            self.query_one(ChatInput).earlier = [turn.question for turn in conversation.turns]
-            self.query_one(Sources).show(transcript.current)
-            self._show_state()
-
-    async def _say_what_is_waited_for(self) -> None:
-        if (view := self._asked) is None or view.turn.state != "waiting":
-            return
-        if not await asyncio.to_thread(self._server.runs):
-            words = "Starting the server"
-        elif self.app.server is None or self.app.server.model is None:
-            words = "Loading the model"
+        if (edited := self._editing) is not None:
+            self._work(self._ask_in_branch(self.conversation, edited, event.text), "chat-open")
         else:
-            words = "Waiting for the answer"
-        if view.turn.state == "waiting":
-            view.wait_for(words)
+            self._ask(event.text)
+
+    def _ask(self, question: str) -> None:
+        if self.conversation is not None:
+            self._panes.display = True
+            self.query_one("#welcome").display = False
+            self._answers.ask(self.conversation, question, refused=partial(self._keep_in_input, question))
+
+    async def _ask_in_branch(self, conversation: Conversation, edited: Round, question: str) -> None:
+        await self.open_chat(await conversation.branch(edited, before=True))
+        self._ask(question)
+
+    def _heard(self, turn: Turn) -> None:
+        if self._panes.transcript.current is turn:
+            self.query_one(Sources).show(turn)
 
     def _keep_in_input(self, question: str) -> None:
         """Give the user a question back that was not answered, unless something else is written by now."""
@@ -183,7 +189,7 @@ class ChatScreen(WorkbenchScreen):
     @on(TextArea.Changed)
     def _writing(self) -> None:
         """Have the hybrid loaded while the first question is being written."""
-        hybrid = str(self._conversation.hybrid) if self._conversation else None
+        hybrid = str(self.conversation.panes[0]) if self.conversation else None
         if hybrid is None or hybrid == self._ready or not self.query_one(ChatInput).text.strip():
             return
         self._ready = hybrid
@@ -191,7 +197,7 @@ class ChatScreen(WorkbenchScreen):
 
     async def _make_ready(self, hybrid: str) -> None:
         try:
-            await self._server.client.load(hybrid)
+            await self._answers.server.client.load(hybrid)
         except UserError:
             self._ready = None  # asking tells it
 
@@ -199,7 +205,13 @@ class ChatScreen(WorkbenchScreen):
 
     @on(Transcript.TurnChosen)
     def _turn_chosen(self, event: Transcript.TurnChosen) -> None:
-        self.query_one(Sources).show(event.turn)
+        if event.transcript is self._panes.transcript:
+            self.query_one(Sources).show(event.turn)
+
+    @on(Panes.Changed)
+    def _pane_changed(self) -> None:
+        self.query_one(Sources).show(self._panes.transcript.current)
+        self.show_state()
 
     @on(Sources.Chosen)
     def _source_chosen(self, event: Sources.Chosen) -> None:
@@ -219,22 +231,48 @@ class ChatScreen(WorkbenchScreen):
     # What the keys do
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        going, conversation = self._answers.going, self.conversation
         match action:
             case "stop":
-                return self._answering is not None or self.query_one("Sources Options").has_focus
-            case "new" | "chats":
-                return None if self._answering is not None else True
+                return going or self._editing is not None or self.query_one("Sources Options").has_focus
+            case "new" | "chats" | "search" | "regenerate" | "edit" | "branch" | "arms" | "add_pane" | "remove_pane":
+                return None if going else True
+            case "pane":
+                return conversation is not None and len(conversation.panes) > 1
         return True
 
+    def _work(self, work: Coroutine[Any, Any, object], group: str) -> None:
+        self.run_worker(work, group=group, exclusive=True, exit_on_error=False)
+
+    def _current(self) -> tuple[Conversation, Round, Turn]:
+        """The chat, the current turn, and the round that it is an answer of.
+
+        Raises:
+            UserError: nothing was asked yet.
+        """
+        conversation, turn = self.conversation, self._panes.transcript.current
+        if conversation is not None and turn is not None:
+            for each in conversation.rounds:
+                if each.in_pane(conversation.ids[self._panes.current]) is turn:
+                    return conversation, each, turn
+        raise UserError("nothing was asked yet", do="Write a question.")
+
     def action_stop(self) -> None:
-        if self._answering is not None:
-            self._answering.cancel()
+        if self._answers.going:
+            self._answers.stop()
+        elif self._editing is not None:
+            self._editing = None
+            self.query_one(ChatInput).set_text("")
+            self.show_state()
         else:
             self.action_sources()
 
     async def action_new(self) -> None:
-        if self._conversation is not None:
-            await self._begin(self._conversation.hybrid)
+        if (before := self.conversation) is not None:
+            await self.begin_chat(*before.panes)
+            if self.conversation is not None:
+                await self.conversation.configure(sampling=before.sampling, dataset=before.dataset)
+            self.show_state()
             self.query_one(ChatInput).focus()
 
     async def action_adapter(self) -> None:
@@ -258,43 +296,183 @@ class ChatScreen(WorkbenchScreen):
 
     @property
     def _hybrid(self) -> Hybrid | None:
-        return self._conversation.hybrid if self._conversation else None
+        """That of the current pane."""
+        return self.conversation.panes[self._panes.current] if self.conversation else None
 
     async def _read_choices(self) -> HybridChoices:
         self._choices = await asyncio.to_thread(read_choices, self.workspace)
         return self._choices
 
     def _choose(self, hybrid: Hybrid) -> None:
-        if (conversation := self._conversation) is not None and hybrid != conversation.hybrid:
-            conversation.hybrid = hybrid
-            self._show_state()
-            self.run_worker(partial(conversation.choose, hybrid), group="chat-choose", exit_on_error=False)
+        if (conversation := self.conversation) is not None and hybrid != self._hybrid:
+            panes = list(conversation.panes)
+            panes[self._panes.current] = hybrid
+            self._work(self._go_on_with(conversation, panes), "chat-choose")
+
+    # Panes
+
+    async def _go_on_with(self, conversation: Conversation, panes: list[Hybrid]) -> None:
+        count = len(conversation.panes)
+        await conversation.configure(panes=panes)
+        if len(panes) != count:
+            had_focus = self._panes.transcript.has_focus
+            await self._panes.show(panes, conversation.turns())
+            if had_focus:
+                self._panes.transcript.focus()
+        self.show_state()
+
+    async def action_arms(self) -> None:
+        """The four arms of the current hybrid; what it lacks is taken from what there is."""
+        conversation, hybrid = self.conversation, self._hybrid
+        if conversation is None or hybrid is None:
+            return
+        full, choices = hybrid, await self._read_choices()
+        first = choices.first()
+        if not full.lora and first.lora:
+            full = choices.with_adapter(full, first.lora)
+        if not full.rag:
+            full = replace(full, rag=first.rag)
+        arms = list(dict.fromkeys(full.arms().values()))
+        if conversation.panes == arms:
+            arms = [hybrid]
+        elif len(arms) == 1:
+            raise UserError("there is neither an adapter nor an index", do="Train a run (3) or index documents (4).")
+        self._work(self._go_on_with(conversation, arms), "chat-choose")
+
+    def action_add_pane(self) -> None:
+        if (conversation := self.conversation) is None or (hybrid := self._hybrid) is None:
+            return
+        if len(conversation.panes) == MOST_PANES:
+            raise UserError(f"there are {MOST_PANES} panes at most")
+        # One that is not there yet, where there is one.
+        others = [arm for arm in hybrid.arms().values() if arm not in conversation.panes]
+        self._work(self._go_on_with(conversation, [*conversation.panes, (others or [hybrid])[0]]), "chat-choose")
+
+    def action_remove_pane(self) -> None:
+        if (conversation := self.conversation) is None or len(conversation.panes) == 1:
+            raise UserError("there is one pane at least")
+        panes = list(conversation.panes)
+        del panes[self._panes.current]
+        self._work(self._go_on_with(conversation, panes), "chat-choose")
+
+    def action_pane(self, step: int) -> None:
+        focused = isinstance(self.focused, Transcript)
+        self._panes.go_to(self._panes.current + step)
+        if focused:
+            self._panes.transcript.focus()
+
+    # The current answer
+
+    def action_regenerate(self) -> None:
+        conversation, asked, turn = self._current()
+        hybrid = self._hybrid
+        self._answers.ask_again(conversation, asked, turn, str(hybrid))
+
+    async def action_other(self, step: int) -> None:
+        conversation, asked, turn = self._current()
+        answers = asked.answers.get(turn.pane, [turn])
+        at = answers.index(turn) + step
+        if 0 <= at < len(answers):
+            await conversation.show(asked, answers[at])
+            await self._panes.transcript.replace(turn, answers[at])
+
+    def action_edit(self) -> None:
+        _, self._editing, turn = self._current()
+        field = self.query_one(ChatInput)
+        field.set_text(turn.question)
+        field.focus()
+        self.show_state()
+
+    async def action_branch(self) -> None:
+        conversation, asked, _ = self._current()
+        await self.open_chat(await conversation.branch(asked))
+        self.app.tell("This is the branch; the chat that it came from is in the list (o).")
+
+    def action_copy(self) -> None:
+        _, _, turn = self._current()
+        if turn.answer:
+            self.app.copy_to_clipboard(turn.answer)
+            self.app.tell("The answer is in the clipboard")
+
+    def action_copy_question(self) -> None:
+        _, _, turn = self._current()
+        self.app.copy_to_clipboard(turn.question)
+        self.app.tell("The question is in the clipboard")
+
+    def action_copy_code(self) -> None:
+        _, _, turn = self._current()
+        blocks = [match["code"].rstrip("\n") for match in _CODE.finditer(turn.answer)]
+        if not blocks:
+            raise UserError("the answer has no block of code")
+
+        def chosen(block: str | None) -> None:
+            if block is not None:
+                self.app.copy_to_clipboard(block)
+                self.app.tell("The code is in the clipboard")
+
+        if len(blocks) == 1:
+            chosen(blocks[0])
+        else:
+            choices = [Choice(block, block.split("\n")[0][:40], f"{len(block.splitlines())} lines") for block in blocks]
+            self.app.push_screen(Choose("Which block of code?", choices), chosen)
+
+    # Pairs
+
+    def action_better(self) -> None:
+        conversation, asked, turn = self._current()
+        show = partial(self._show_again, conversation)
+        self._work(self._pairs.prefer(conversation, asked, turn, show), "chat-pairs")
+
+    def action_correct(self) -> None:
+        self._work(self._pairs.correct(*self._current()), "chat-pairs")
+
+    def action_undo(self) -> None:
+        conversation, asked, _ = self._current()
+        self._work(self._undo(conversation, asked), "chat-pairs")
+
+    async def _undo(self, conversation: Conversation, asked: Round) -> None:
+        await self._pairs.undo(conversation, asked)
+        await self._show_again(conversation)
+
+    async def _show_again(self, conversation: Conversation) -> None:
+        """What the chat goes on with may be another answer."""
+        for place, turns in enumerate(conversation.turns()):
+            if (transcript := self._panes.transcript_of(place)) is not None:
+                await transcript.update(turns)
+
+    def action_dataset(self) -> None:
+        if self.conversation is not None:
+            self._work(self._pairs.choose_dataset(self.conversation), "chat-pairs")
+
+    # Past chats, settings, export
 
     async def action_chats(self) -> None:
-        from screens.modals.chats import Chats
+        await self._past.choose()
 
-        conversation = self._conversation
-        chats = await with_store(self.workspace, lambda store: store.chats())
-        if not chats or conversation is None:
-            raise UserError("there are no chats yet", do="Ask something.")
-        current = conversation.chat.id if conversation.chat else None
-        self.app.push_screen(Chats(self.workspace, chats, current=current), self._chat_chosen)
+    def action_search(self) -> None:
+        self._past.search()
 
-    def _chat_chosen(self, chat: int | None) -> None:
-        self.run_worker(partial(self._go_to, chat), group="chat-open", exclusive=True, exit_on_error=False)
+    def action_export(self) -> None:
+        conversation, _, _ = self._current()
+        self._past.export(conversation)
 
-    async def _go_to(self, chat: int | None) -> None:
-        """Open a chat; without one stay, unless the open one was deleted."""
-        conversation = self._conversation
-        if chat is not None:
-            await self._open(chat)
-        elif conversation is not None and (open_now := conversation.chat) is not None:
-            left = {chat.id: chat for chat in await with_store(self.workspace, lambda store: store.chats())}
-            if open_now.id in left:
-                conversation.chat = left[open_now.id]  # its title may be another
-                self._show_state()
-            else:
-                await self._begin(conversation.hybrid)
+    async def action_settings(self) -> None:
+        from screens.modals.chat_settings import ChatSettingsDialog
+
+        conversation = self.conversation
+        settings = await asyncio.to_thread(self.workspace.settings)
+        if conversation is None:
+            return
+
+        def chosen(given: dict[str, Any] | None) -> None:
+            if given is not None:
+                self._work(self._set_up(conversation, given), "chat-settings")
+
+        self.app.push_screen(ChatSettingsDialog(self.workspace, conversation.sampling, settings), chosen)
+
+    async def _set_up(self, conversation: Conversation, given: dict[str, Any]) -> None:
+        await conversation.configure(sampling=given)
+        self.show_state()
 
     def action_sources(self) -> None:
         """Go to the sources and back; where there is no room beside the answer they are shown and hidden."""
@@ -308,22 +486,17 @@ class ChatScreen(WorkbenchScreen):
             self.add_class("-sources")
             self.call_after_refresh(options.focus)
 
-    def action_copy(self) -> None:
-        turn = self.query_one(Transcript).current
-        if turn is not None and turn.answer:
-            self.app.copy_to_clipboard(turn.answer)
-            self.app.tell("The answer is in the clipboard")
-
     def action_write(self) -> None:
         self.query_one(ChatInput).focus()
 
     def action_scroll_transcript(self, pages: int) -> None:
-        transcript = self.query_one(Transcript)
+        transcript = self._panes.transcript
         if pages < 0:
             transcript.release_anchor()
         transcript.scroll_relative(y=pages * max(1, transcript.size.height - 2), animate=False)
 
     @on(ChatInput.Left)
     def _left_input(self) -> None:
-        transcript = self.query_one(Transcript)
-        self.set_focus(transcript if transcript.display else None)
+        if self._editing is not None:
+            self.action_stop()
+        self.set_focus(self._panes.transcript if self._panes.display else None)

@@ -145,11 +145,35 @@ CHAT = (
     Command("chat.new", "ctrl+n,n", "New", "Begin a new chat with the same hybrid.", footer=True),
     Command("chat.adapter", "ctrl+t,m", "Adapter", "Choose the adapter: a run that has one, or none.", footer=True),
     Command("chat.index", "ctrl+l,l", "Index", "Choose the index that answers are drawn from, or none.", footer=True),
-    Command("chat.chats", "ctrl+o,slash", "Chats", "Find, open, rename, delete the chats of the past.", footer=True),
+    Command("chat.chats", "ctrl+o,o", "Chats", "Open, rename, delete the chats of the past.", footer=True),
+    Command("chat.search", "f8,slash", "Search chats", "Find words in all chats, and go to where they were said."),
     Command("chat.stop", "escape", "Stop", "Stop the answer, what came of it is kept; or go back from the sources."),
     Command("chat.sources", "ctrl+s,s", "Sources", "Go to the passages of the current answer, and back."),
-    Command("chat.copy", "y", "Copy", "Copy the current answer."),
     Command("chat.write", "i", "Write", "Go to the input; escape leaves it."),
+    Command(
+        "chat.settings", "f9,t", "Settings", "The system prompt and the sampling of this chat, and presets of them."
+    ),
+    # Several hybrids side by side.
+    Command("chat.arms", "f4,a", "Four arms", "Ask base, tuned, rag and hybrid side by side; again: only this pane."),
+    Command("chat.add-pane", "f2,plus", "Add a pane", "Ask one more hybrid, up to four, side by side."),
+    Command("chat.remove-pane", "f3,minus", "Remove the pane", "Ask its hybrid no more; what it answered is kept."),
+    Command("chat.next-pane", "f6,right", "Next pane", "Go to the next pane.", "pane(1)"),
+    Command("chat.previous-pane", "left", "Pane before", "Go to the pane before.", "pane(-1)"),
+    # The current answer.
+    Command("chat.regenerate", "f5,r", "Answer again", "Another answer to the question; the earlier ones are kept."),
+    Command("chat.earlier-answer", "left_square_bracket", "Earlier answer", "The answer before this one.", "other(-1)"),
+    Command("chat.later-answer", "right_square_bracket", "Later answer", "The answer after this one.", "other(1)"),
+    Command("chat.edit", "e", "Edit the question", "Ask it in other words, in a branch; this chat stays as it is."),
+    Command("chat.branch", "f", "Branch", "A copy of the chat up to here, that goes its own way."),
+    Command("chat.copy", "y", "Copy", "Copy the current answer."),
+    Command("chat.copy-question", "Y", "Copy the question", "Copy the question of the current answer."),
+    Command("chat.copy-code", "C", "Copy code", "Copy a block of code of the current answer."),
+    Command("chat.export", "E", "Export", "Write the chat to a Markdown file, with its sources."),
+    # Pairs to learn from.
+    Command("chat.better", "f7,b", "Better", "This answer is better than the others: preference pairs of the dataset."),
+    Command("chat.correct", "c", "Correct", "Edit the answer; a pair of the dataset teaches it."),
+    Command("chat.undo", "u", "Undo", "Take back the pairs made from this question."),
+    Command("chat.dataset", "d", "Dataset", "Choose the dataset that pairs go to."),
 )
 
 COMPARE = (

@@ -1,12 +1,14 @@
-"""A chat as a plain object: its turns, asking the next question, and keeping both in the workspace's database.
+"""A chat as a plain object: its rounds, asking the next question of one to four hybrids, and keeping it all.
 
-It knows nothing of widgets; what came of an answer is kept whatever ends it.
+It knows nothing of widgets. What was asked is in the workspace's database before it is sent, and what came of an
+answer a second later at most, whatever ends it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from workbench.chat.answer import Citation, Delta
     from workbench.chat.client import AsyncClient
     from workbench.chat.history import Chat, ChatMessage, ChatStore
+
+MOST_PANES = 4
+_KEEP_EVERY = 1.0  # seconds between two writes of an answer that is still coming
+_VARIED = 0.7  # the temperature of another answer where greedy decoding would only repeat the first
 
 Result = TypeVar("Result")
 
@@ -37,7 +43,7 @@ async def with_store(workspace: Workspace, work: Callable[[ChatStore], Result]) 
 
 @dataclass(eq=False)
 class Turn:
-    """A question and its answer."""
+    """A question and one answer to it."""
 
     question: str
     hybrid: str
@@ -49,6 +55,14 @@ class Turn:
     """waiting (nothing has come yet), answering, answered, stopped, failed, or unanswered (of a former sitting)."""
     reason: str = ""
     """Why it failed."""
+    pane: int = 0
+    """The id of the pane in which it was asked; see `Conversation.ids`."""
+    id: int | None = None
+    """Of the answer in the database; None before anything came."""
+    better: bool = False
+    """It was chosen over the other answers to its question."""
+    place: tuple[int, int] = (1, 1)
+    """Which of the pane's answers to the question it is, and how many there are."""
 
     @property
     def index(self) -> str | None:
@@ -61,16 +75,81 @@ class Turn:
         return self.state in ("waiting", "answering")
 
 
+@dataclass(eq=False)
+class Round:
+    """A question, and what each pane answered: once, or several times."""
+
+    question: str
+    id: int | None = None
+    """Of the question in the database."""
+    answers: dict[int, list[Turn]] = field(default_factory=dict)
+    """By pane, oldest first."""
+    hybrid: str = ""
+    """What was asked first."""
+    _shown: dict[int, Turn] = field(default_factory=dict)
+    _nothing: Turn | None = None
+
+    def add(self, turn: Turn) -> None:
+        """Add an answer, and show it."""
+        self.answers.setdefault(turn.pane, []).append(turn)
+        self.show(turn)
+
+    def show(self, turn: Turn) -> None:
+        """Show an answer in its pane."""
+        self._shown[turn.pane] = turn
+        of = self.answers[turn.pane]
+        for at, each in enumerate(of, 1):
+            each.place = (at, len(of))
+
+    def drop(self, turn: Turn) -> None:
+        """Take away an answer that came to nothing."""
+        of = self.answers[turn.pane]
+        of.remove(turn)
+        if of:
+            self.show(of[-1])
+        else:
+            del self.answers[turn.pane], self._shown[turn.pane]
+
+    @property
+    def all(self) -> list[Turn]:
+        """Every answer, by pane."""
+        return [turn for pane in sorted(self.answers) for turn in self.answers[pane]]
+
+    @property
+    def goes_on(self) -> Turn | None:
+        """The answer that later questions follow: the better one, else that of the first pane.
+
+        All panes go on from one and the same chat, so that their answers answer the same prompt: only then is one
+        the better of a preference pair.
+        """
+        better = next((turn for turn in self.all if turn.better), None)
+        return better or next((self._shown[pane] for pane in sorted(self._shown)), None)
+
+    def in_pane(self, pane: int) -> Turn:
+        """What a pane shows: its answer, else the one that the chat went on with."""
+        if (turn := self._shown.get(pane) or self.goes_on) is not None:
+            return turn
+        if self._nothing is None:
+            self._nothing = Turn(self.question, self.hybrid, state="unanswered")
+        return self._nothing
+
+
 class Conversation:
     """One chat, begun or not: it is written down with its first question."""
 
-    def __init__(self, workspace: Workspace, hybrid: Hybrid) -> None:
+    def __init__(self, workspace: Workspace, *panes: Hybrid) -> None:
         self.workspace = workspace
-        self.hybrid = hybrid
-        """What the next question is put to."""
+        self.panes = list(panes)
+        """The hybrids that the next question is put to, one a pane; at least one."""
+        self.ids = list(range(len(panes)))
+        """Of the panes: those of one keep theirs when others come and go."""
         self.chat: Chat | None = None
         """As it is kept; None before the first question."""
-        self.turns: list[Turn] = []
+        self.rounds: list[Round] = []
+        self.sampling: dict[str, Any] = {}
+        """The fields of `ChatSettings` that are set."""
+        self.dataset = ""
+        """Where pairs made from it go; empty: not chosen yet."""
 
     @classmethod
     async def opened(cls, workspace: Workspace, chat: int) -> Conversation:
@@ -81,8 +160,12 @@ class Conversation:
         """
         kept, messages = await with_store(workspace, lambda store: (store.get(chat), store.messages(chat)))
         conversation = cls(workspace, Hybrid.parse(kept.hybrid))
-        conversation.chat = kept
-        conversation.turns = _turns(messages)
+        if kept.panes:
+            conversation.ids = [id for id, _ in kept.panes]
+            conversation.panes = [Hybrid.parse(name) for _, name in kept.panes]
+        conversation.chat, conversation.dataset = kept, kept.dataset
+        conversation.sampling = dict(kept.sampling)
+        conversation.rounds = _rounds(messages)
         return conversation
 
     @property
@@ -90,32 +173,92 @@ class Conversation:
         """What the list of chats calls it."""
         return self.chat.title if self.chat else ""
 
-    async def choose(self, hybrid: Hybrid) -> None:
-        """Go on with another hybrid."""
-        self.hybrid = hybrid
-        if (chat := self.chat) is not None:
-            await with_store(self.workspace, lambda store: store.choose(chat.id, str(hybrid)))
+    def turns(self) -> list[list[Turn]]:
+        """What each pane shows, oldest first."""
+        return [[each.in_pane(id) for each in self.rounds] for id in self.ids]
 
-    async def ask(self, client: AsyncClient, turn: Turn, hear: Callable[[Delta], Awaitable[None]]) -> None:
-        """Put a question; `turn` is filled as the answer comes. Cancelling the task stops the answer.
+    def place_of(self, turn: Turn) -> int:
+        """The place of the pane that an answer was asked in, from 0; -1 if it was taken away."""
+        return self.ids.index(turn.pane) if turn.pane in self.ids else -1
 
-        A question that nothing came for leaves no trace; one that is being answered is kept with what came.
+    def _ids_for(self, panes: Sequence[Hybrid]) -> list[int]:
+        """Ids of other panes: one that stays keeps its own, one that was there before takes that again."""
+        if len(panes) == len(self.panes):
+            return self.ids
+        names = [str(pane) for pane in panes]
+        known = dict(zip(self.ids, map(str, self.panes), strict=True))
+        for each in reversed(self.rounds):
+            for turn in each.all:
+                known.setdefault(turn.pane, turn.hybrid)
+        ids: list[int] = []
+        for name in names:
+            before = [id for id, hybrid in known.items() if hybrid == name and id not in ids]
+            ids.append(before[0] if before else max([-1, *known, *ids]) + 1)
+        return ids
+
+    def messages_until(self, until: Round) -> list[dict[str, str]]:
+        """The chat up to a question and with it, as every pane is told it: the system prompt, if the chat has one of
+        its own, then the answers that the chat went on with."""
+        system = str(self.sampling.get("system") or "")
+        messages = [{"role": "system", "content": system}] if system else []
+        for each in self.rounds[: self.rounds.index(until)]:
+            turn = each.goes_on
+            if turn is not None and turn.answer:
+                messages.append({"role": "user", "content": each.question})
+                messages.append({"role": "assistant", "content": turn.answer})
+        return [*messages, {"role": "user", "content": until.question}]
+
+    # Asking
+
+    async def begin(self, question: str) -> Round:
+        """Write a question down; its answers come with `answer`."""
+        hybrid = str(self.panes[0])
+
+        def keep(store: ChatStore) -> tuple[Chat, int]:
+            chat = self.chat
+            if chat is None:
+                chat = store.create(hybrid)
+                store.configure(chat.id, panes=self._kept_panes, sampling=self.sampling, dataset=self.dataset)
+            message = store.append(chat.id, "user", question, hybrid=hybrid)
+            return store.get(chat.id), message.id
+
+        self.chat, id = await with_store(self.workspace, keep)
+        self.rounds.append(begun := Round(question, id, hybrid=hybrid))
+        return begun
+
+    async def answer(
+        self,
+        client: AsyncClient,
+        asked: Round,
+        turn: Turn,
+        hear: Callable[[Delta], Awaitable[None]],
+        *,
+        again: bool = False,
+    ) -> None:
+        """Have a question answered by the hybrid of `turn`, which is filled as the answer comes. Cancelling stops it.
+
+        An answer of which nothing came is taken out of the round again.
 
         Args:
             client: of the server.
-            turn: the new question, not among `turns`; it is added.
+            asked: what `begin` returned, or a round of the past.
+            turn: one of its answers.
             hear: told every piece after `turn` holds it.
+            again: it is another answer: with a temperature of its own where the chat's is not set, and without a seed.
 
         Raises:
             UserError: the answer cannot be had, or broke off.
         """
-        messages = [*self._messages(), {"role": "user", "content": turn.question}]
-        self.turns.append(turn)
+        options = {name: value for name, value in self.sampling.items() if name != "system"}
+        if again:
+            options.pop("seed", None)
+            options["temperature"] = options.get("temperature") or _VARIED
+        kept_at = 0.0
+        stream = cast("AsyncGenerator[Delta]", client.chat(self.messages_until(asked), turn.hybrid, **options))
         try:
-            async with aclosing(cast("AsyncGenerator[Delta]", client.chat(messages, turn.hybrid))) as deltas:
+            async with aclosing(stream) as deltas:
                 async for delta in deltas:
                     if turn.state == "waiting":
-                        await self._keep_question(turn)
                         turn.state = "answering"
                         turn.citations = delta.citations
                         turn.figures = {
@@ -125,6 +268,9 @@ class Conversation:
                     turn.answer += delta.text
                     if delta.figures is not None:
                         turn.figures |= asdict(delta.figures)
+                    if time.monotonic() - kept_at >= _KEEP_EVERY:
+                        await self._keep(asked, turn)
+                        kept_at = time.monotonic()
                     await hear(delta)
             if "finish_reason" not in turn.figures:
                 raise UserError("the answer broke off", do="Ask again.")
@@ -136,52 +282,128 @@ class Conversation:
             turn.state, turn.reason = "failed", str(error)
             raise
         finally:
-            await self._keep_answer(turn)
+            if turn.answer or turn.citations:
+                await self._keep(asked, turn)
+            else:
+                await self._drop(asked, turn)
 
-    def _messages(self) -> list[dict[str, str]]:
-        """The turns that the model is told: those with an answer."""
-        return [
-            message
-            for turn in self.turns
-            if turn.answer
-            for message in (
-                {"role": "user", "content": turn.question},
-                {"role": "assistant", "content": turn.answer},
-            )
-        ]
+    async def withdraw(self, asked: Round) -> None:
+        """Take a question back that nothing was answered to; a chat that it began goes with it."""
+        self.rounds.remove(asked)
+        if (id := asked.id) is not None:
+            await with_store(self.workspace, lambda store: store.remove(id))
+        if not self.rounds and self.chat is not None and self.chat.branched_from is None:
+            self.chat = None
 
-    async def _keep_question(self, turn: Turn) -> None:
-        def keep(store: ChatStore) -> Chat:
-            chat = self.chat or store.create(turn.hybrid)
-            store.append(chat.id, "user", turn.question, hybrid=turn.hybrid)
-            return store.get(chat.id)
-
-        self.chat = await with_store(self.workspace, keep)
-
-    async def _keep_answer(self, turn: Turn) -> None:
-        if not turn.figures:  # nothing came at all
-            self.turns.remove(turn)
-            return
+    async def _keep(self, asked: Round, turn: Turn) -> None:
         chat = self.chat
-        if chat is None or not (turn.answer or turn.citations):
+        if chat is None:
             return
-        figures = {**turn.figures, "stopped": turn.state == "stopped", "failed": turn.reason}
-        await with_store(
-            self.workspace,
-            lambda store: store.append(
-                chat.id, "assistant", turn.answer, hybrid=turn.hybrid, citations=turn.citations, figures=figures
-            ),
-        )
+        # What is written before the end says that it was stopped: so it is, if nothing more is written.
+        figures = {**turn.figures, "stopped": turn.state in ("answering", "stopped"), "failed": turn.reason}
+        answer, citations, id = turn.answer, turn.citations, turn.id
+
+        def keep(store: ChatStore) -> int:
+            if id is not None:
+                store.update(id, answer, citations=citations, figures=figures)
+                return id
+            return store.append(
+                chat.id,
+                "assistant",
+                answer,
+                hybrid=turn.hybrid,
+                citations=citations,
+                figures=figures,
+                question=asked.id,
+                pane=turn.pane,
+            ).id
+
+        turn.id = await with_store(self.workspace, keep)
+
+    async def _drop(self, asked: Round, turn: Turn) -> None:
+        asked.drop(turn)
+        if (id := turn.id) is not None:
+            await with_store(self.workspace, lambda store: store.remove(id))
+
+    @property
+    def _kept_panes(self) -> list[tuple[int, str]]:
+        return [(id, str(hybrid)) for id, hybrid in zip(self.ids, self.panes, strict=True)]
+
+    # What a person decides
+
+    async def configure(
+        self,
+        *,
+        panes: Sequence[Hybrid] | None = None,
+        sampling: Mapping[str, Any] | None = None,
+        dataset: str | None = None,
+    ) -> None:
+        """Go on with other hybrids, settings, or another dataset; None leaves a part as it is."""
+        if panes is not None:
+            self.ids, self.panes = self._ids_for(panes), list(panes)
+        if sampling is not None:
+            self.sampling = dict(sampling)
+        self.dataset = self.dataset if dataset is None else dataset
+        if (chat := self.chat) is None:
+            return
+        kept = None if panes is None else self._kept_panes
+
+        def keep(store: ChatStore) -> None:
+            store.configure(chat.id, panes=kept, sampling=sampling, dataset=dataset)
+            if kept:
+                store.choose(chat.id, kept[0][1])
+
+        await with_store(self.workspace, keep)
+
+    async def show(self, asked: Round, turn: Turn) -> None:
+        """Show an answer in its pane."""
+        asked.show(turn)
+        if (id := turn.id) is not None:
+            await with_store(self.workspace, lambda store: store.show(id))
+
+    async def prefer(self, asked: Round, better: Turn | None) -> None:
+        """Go on with an answer as the better one; None takes that back."""
+        for turn in asked.all:
+            turn.better = turn is better
+        if (question := asked.id) is not None:
+            await with_store(self.workspace, lambda store: store.prefer(question, better.id if better else None))
+
+    async def branch(self, at: Round, *, before: bool = False) -> int:
+        """A copy of the chat up to a round, or to the one before it, that goes its own way; its id.
+
+        Raises:
+            UserError: the chat is gone.
+        """
+        chat = self.chat
+        if chat is None:
+            raise UserError("there is nothing to branch from yet", do="Ask something.")
+        until = (at.id or 0) - (1 if before else 0)
+        return (await with_store(self.workspace, lambda store: store.branch(chat.id, until))).id
 
 
-def _turns(messages: list[ChatMessage]) -> list[Turn]:
-    turns: list[Turn] = []
+def _rounds(messages: list[ChatMessage]) -> list[Round]:
+    rounds: dict[int | None, Round] = {}
     for message in messages:
         if message.role == "user":
-            turns.append(Turn(message.content, message.hybrid, state="unanswered"))
-        elif turns:
-            turn, figures = turns[-1], message.figures
-            turn.answer, turn.citations, turn.figures = message.content, message.citations, figures
-            turn.reason = str(figures.get("failed") or "")
-            turn.state = "failed" if turn.reason else "stopped" if figures.get("stopped") else "answered"
-    return turns
+            rounds[message.id] = Round(message.content, message.id, hybrid=message.hybrid)
+        elif (asked := rounds.get(message.question)) is not None:
+            figures, reason = message.figures, str(message.figures.get("failed") or "")
+            state = "failed" if reason else "stopped" if figures.get("stopped") else "answered"
+            turn = Turn(
+                asked.question,
+                message.hybrid,
+                message.content,
+                message.citations,
+                figures,
+                state,
+                reason,
+                message.pane,
+                message.id,
+                message.better,
+            )
+            asked.answers.setdefault(turn.pane, []).append(turn)
+    highest = {message.id: (message.shown, message.id) for message in messages}
+    for asked in rounds.values():
+        for of in asked.answers.values():
+            asked.show(max(of, key=lambda turn: highest[turn.id or 0]))
+    return list(rounds.values())

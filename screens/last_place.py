@@ -12,11 +12,13 @@ from workbench.workspace import Workspace
 
 @dataclass
 class LastPlace:
-    """The theme, the screen and the dataset that were last used."""
+    """The theme, the screen and the datasets that were last used."""
 
     theme: str = ""
     screen: str = "home"
     dataset: str = ""
+    chat_dataset: str = ""
+    """Where pairs made in the chat go."""
 
 
 def load(workspace: Workspace) -> LastPlace:

@@ -22,6 +22,10 @@ class ServerState:
     """Of the last answer."""
     busy: bool = False
     """It is answering or loading."""
+    memory_bytes: int | None = None
+    """What its process holds, where it tells."""
+    path: str = ""
+    """How the model is computed (lean, transformers), where it tells."""
 
 
 def _client_of(workspace: Workspace) -> AsyncClient:
@@ -53,7 +57,15 @@ class ServerWatch:
         if status is None:
             return None
         loaded = status.get("loaded") or [None]
-        return ServerState(loaded[-1], status.get("tokens_per_second"), bool(status.get("busy")))
+        memory = status.get("memory_bytes")
+        return ServerState(
+            loaded[-1],
+            status.get("tokens_per_second"),
+            bool(status.get("busy")),
+            # In tens of megabytes: what changes less is not news to paint.
+            round(memory, -7) if isinstance(memory, int) else None,
+            str(status.get("path") or ""),
+        )
 
     async def close(self) -> None:
         """Let go of the connection."""

@@ -157,7 +157,7 @@ def _describe(chat: Chat, *, width: int, current: bool) -> Content:
     return Content.from_markup(
         "$mark $title  [$foreground-muted]$when  $arm[/]",
         mark="●" if current else " ",
-        title=_cut(_title(chat), room),
+        title=_cut(("↳ " if chat.branched_from else "") + _title(chat), room),
         when=ago(chat.changed_at).ljust(11),
         arm=_cut(_arm(chat.hybrid), _ARM),
     )

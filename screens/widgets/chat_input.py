@@ -20,6 +20,9 @@ class ChatInput(TextArea):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("pageup", "screen.scroll_transcript(-1)", "Scroll up", show=False),
         Binding("pagedown", "screen.scroll_transcript(1)", "Scroll down", show=False),
+        # TextArea selects the line and all with them.
+        Binding("f6", "screen.pane(1)", "Next pane", show=False),
+        Binding("f7", "screen.better", "Better", show=False),
     ]
 
     @dataclass

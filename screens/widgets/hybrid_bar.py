@@ -11,7 +11,7 @@ from screens.hybrid_choices import HybridChoices
 from workbench.hybrid import Hybrid
 from workbench.text import for_terminal
 
-_ARMS = {
+ARMS = {
     "base": ("foreground-muted", "the base model alone"),
     "tuned": ("text-accent", "the base model with the adapter"),
     "rag": ("text-primary", "the base model with the library"),
@@ -50,16 +50,23 @@ class HybridBar(Horizontal):
         yield _Part("index-name", "index")
         yield _Part("arm")
 
-    def show(self, hybrid: Hybrid, choices: HybridChoices | None) -> None:
-        """Show a hybrid; what of it is gone is marked, once it is known what there is."""
+    def show(self, hybrid: Hybrid, choices: HybridChoices | None, pane: str = "") -> None:
+        """Show a hybrid; what of it is gone is marked, once it is known what there is.
+
+        Args:
+            hybrid: of the current pane.
+            choices: what there is.
+            pane: which of several panes it is, e.g. "2/4".
+        """
         no_adapter = choices is not None and choices.lacks_adapter(hybrid)
         no_index = choices is not None and choices.lacks_index(hybrid)
         self._update("base", "base", hybrid.base.rstrip("/").rsplit("/", 1)[-1])
         self._update("adapter", "+ adapter", hybrid.lora, gone=no_adapter)
         self._update("index-name", "+ index", hybrid.rag, gone=no_index)
-        color, meaning = _ARMS[hybrid.arm]
+        color, meaning = ARMS[hybrid.arm]
         arm = self.query_one("#arm", _Part)
-        arm.update(Content.from_markup(f"[b ${color}]$arm[/]", arm=hybrid.arm))
+        of = f"pane {pane}  " if pane else ""
+        arm.update(Content.from_markup(f"[$foreground-muted]$of[/][b ${color}]$arm[/]", of=of, arm=hybrid.arm))
         arm.tooltip = meaning
 
     def _update(self, id: str, label: str, value: str | None, *, gone: bool = False) -> None:

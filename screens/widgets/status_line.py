@@ -55,6 +55,10 @@ def describe_server(server: ServerState | None) -> Content:
     parts = [server.model or "server ready"]
     if server.tokens_per_second:
         parts.append(f"{server.tokens_per_second:.0f} tokens/s")
+    if server.path:
+        parts.append(server.path)
+    if server.memory_bytes:
+        parts.append(f"{server.memory_bytes / 1e9:.1f} GB")
     mark = "[$text-warning]●[/] $text" if server.busy else "[$text-success]●[/] $text"
     return Content.from_markup(mark, text=for_terminal(" · ".join(parts), one_line=True))
 

@@ -114,6 +114,10 @@ def describe_answer(turn: Turn) -> Content:
     """How the answer ended, what it cost, what it was drawn from."""
     figures = turn.figures
     parts: list[Content] = []
+    if turn.better:
+        parts.append(Content.from_markup("[$text-success]better[/]"))
+    if turn.place[1] > 1:
+        parts.append(_muted("answer {} of {}".format(*turn.place)))
     match turn.state:
         case "unanswered":
             parts.append(_warning("not answered"))
@@ -130,6 +134,7 @@ def describe_answer(turn: Turn) -> Content:
         ("seconds_to_first_token", "first token {:.2f} s"),
         ("tokens_per_second", "{:.0f} tokens/s"),
         ("completion_tokens", "{:,} tokens"),
+        ("prompt_tokens", "{:,} read"),
     ):
         if isinstance(value := figures.get(name), int | float):
             parts.append(_muted(form.format(value)))

@@ -126,3 +126,21 @@ async def test_chat(
             if view in ("sources", "chats"):
                 await pilot.press("ctrl+s" if view == "sources" else "ctrl+o")
             assert await shown(pilot, settle) == picture
+
+
+@SIZES
+@pytest.mark.parametrize("panes", [2, 4])
+async def test_panes(
+    furnished: Workspace, settle: Settle, picture: SnapshotAssertion, size: tuple[int, int], panes: int
+) -> None:
+    with serving(furnished, FakeEngine([word + " " for word in ANSWER.split(" ")])):
+        async with WorkbenchApp(furnished).run_test(size=size) as pilot:
+            await pilot.press("5")
+            await settle(pilot)
+            await pilot.press("f2" if panes == 2 else "f4")
+            await settle(pilot)
+            pilot.app.screen.query_one(ChatInput).set_text("When does the museum open?")
+            await pilot.press("enter")
+            await settle(pilot)
+            await pilot.press("f6")
+            assert await shown(pilot, settle) == picture

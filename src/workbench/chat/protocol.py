@@ -96,6 +96,8 @@ class ChatRequest(_Request):
     n: Literal[1] | None = None
     top_k: int | None = Field(None, ge=1, le=50)
     """Not OpenAI's: passages given to the model; default: the workspace's setting."""
+    min_similarity: float | None = Field(None, ge=-1, le=1)
+    """Not OpenAI's: cosine below which nothing that is found is given to the model; default: the workspace's."""
     tools: Any = None
     tool_choice: Any = None
     functions: Any = None

@@ -110,6 +110,7 @@ def create_app(engine: Answers, *, token: str, host: str = "127.0.0.1", activity
             seed=asked.seed,
             stop=tuple(asked.stop),
             top_k=asked.top_k,
+            min_similarity=asked.min_similarity,
         )
         deltas = _in_thread(one_at_a_time, engine, question)
         writer = ChatWriter(asked.model)

@@ -96,6 +96,12 @@ class PairReader:
         with self._errors():
             return array("q", (id for (id,) in cursor.execute(*Selection(dataset, status, search, tag).ids())))
 
+    def ids_from(self, source: str) -> list[int]:
+        """The ids of the pairs that came from a source."""
+        return [
+            row[0] for row in self._rows("SELECT id FROM pairs WHERE source = :source ORDER BY id", {"source": source})
+        ]
+
     def get_many(self, ids: Iterable[int]) -> list[Pair]:
         """Those of these pairs that exist, by their ids."""
         rows = self._rows(f"SELECT * FROM pairs WHERE id IN ({IDS}) ORDER BY id", {"ids": json.dumps(list(ids))})
