@@ -14,12 +14,11 @@ from textual.content import Content
 from textual.widgets import Markdown, Static, TextArea
 from textual.worker import Worker
 
-from screens.base import WorkbenchScreen
+from screens.citations import CitationScreen
 from screens.commands import bindings
 from screens.conversation import Conversation, Turn, with_store
 from screens.hybrid_choices import HybridChoices, read_choices
 from screens.modals.choose_hybrid import choose_adapter, choose_index
-from screens.passages import FoundPassage
 from screens.server_client import ServerClient
 from screens.widgets.chat_input import ChatInput
 from screens.widgets.hybrid_bar import HybridBar
@@ -41,7 +40,7 @@ _WELCOME = (
 )
 
 
-class ChatScreen(WorkbenchScreen):
+class ChatScreen(CitationScreen):
     """The transcript over the input, and beside them the sources of the current answer."""
 
     SCOPE = "chat"
@@ -201,16 +200,6 @@ class ChatScreen(WorkbenchScreen):
     def _turn_chosen(self, event: Transcript.TurnChosen) -> None:
         self.query_one(Sources).show(event.turn)
 
-    @on(Sources.Chosen)
-    def _source_chosen(self, event: Sources.Chosen) -> None:
-        from screens.modals.document import DocumentViewer
-
-        turn = event.turn
-        if turn.index is not None:
-            found = [FoundPassage.of_citation(citation) for citation in turn.citations]
-            viewer = DocumentViewer.at_passage(self.workspace, turn.index, found, event.at, turn.question)
-            self.app.push_screen(viewer)
-
     @on(Markdown.LinkClicked)
     def _link_clicked(self, event: Markdown.LinkClicked) -> None:
         """An answer may say anything: its links are shown, not followed."""
@@ -221,7 +210,8 @@ class ChatScreen(WorkbenchScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         match action:
             case "stop":
-                return self._answering is not None or self.query_one("Sources Options").has_focus
+                leaves = self.query_one("Sources Options").has_focus or self.has_class("-evidence")
+                return self._answering is not None or leaves
             case "new" | "chats":
                 return None if self._answering is not None else True
         return True
@@ -229,7 +219,7 @@ class ChatScreen(WorkbenchScreen):
     def action_stop(self) -> None:
         if self._answering is not None:
             self._answering.cancel()
-        else:
+        elif not self.leave_sentence():
             self.action_sources()
 
     async def action_new(self) -> None:

@@ -148,6 +148,9 @@ CHAT = (
     Command("chat.chats", "ctrl+o,slash", "Chats", "Find, open, rename, delete the chats of the past.", footer=True),
     Command("chat.stop", "escape", "Stop", "Stop the answer, what came of it is kept; or go back from the sources."),
     Command("chat.sources", "ctrl+s,s", "Sources", "Go to the passages of the current answer, and back."),
+    Command("chat.sentence", "full_stop", "Next sentence", "What carries the answer's next sentence.", "sentence(1)"),
+    Command("chat.sentence-back", "comma", "Sentence before", "And the one before.", "sentence(-1)"),
+    Command("chat.open", "o,enter", "Open", "The document, at the passage that carries the sentence.", "open_passage"),
     Command("chat.copy", "y", "Copy", "Copy the current answer."),
     Command("chat.write", "i", "Write", "Go to the input; escape leaves it."),
 )

@@ -50,6 +50,17 @@ class Transcript(VerticalScroll):
         return self._current.turn if self._current else None
 
     @property
+    def current_view(self) -> TurnView | None:
+        """The view of that turn."""
+        return self._current
+
+    def on_turn_view_sentence_chosen(self, event: TurnView.SentenceChosen) -> None:
+        """A turn is the current one from the moment that something in it is clicked."""
+        for view in self._views:
+            if view.turn is event.turn and view is not self._current:
+                self._choose(view)
+
+    @property
     def _views(self) -> list[TurnView]:
         return list(self.query(TurnView))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from workbench.compare.support import QUESTION_WEIGHT, SUPPORTED, overall, sentences
+from workbench.library.support import QUESTION_WEIGHT, SUPPORTED, overall, sentences
 
 NORMANS = (
     "The Normans were led by Rollo, who agreed to swear fealty to King Charles III of West Francia. They came in the"
