@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.style import Style as RichStyle
 from textual.content import Content
 from textual.style import Style
 
@@ -26,6 +27,7 @@ _BEGIN, _END = "\ufdd0", "\ufdd1"
 _PLACE = re.compile(f" ?{_BEGIN}(\\d+){_END}")
 _FORGED = {ord(_BEGIN): "\ufffd", ord(_END): "\ufffd"}
 _CITED = re.compile(r"\[(\d+(?:\s*,\s*\d+)*)\]")
+_PASSAGE = "passage"  # the key of a style's meta
 _HELD = 40  # characters at most that wait for what comes next
 _WORD = re.compile(r"\w")
 
@@ -143,7 +145,7 @@ class AnswerMarks:
         body = Content("").join(parts)
         if chosen:
             lead = len(body.plain) - len(body.plain.lstrip())
-            body = body.stylize("underline", lead)
+            body = body.stylize("underline on $primary 25%", lead)
         mark = MARKS.get(sentence.verdict)
         return body if mark is None else body + self._mark(sentence, at, mark)
 
@@ -164,7 +166,9 @@ def summary(marks: AnswerMarks, *, going: bool = False) -> Content:
     claims = len(marks.claims)
     if not claims:
         if counts["untold"] and not going:
-            return Content.from_markup("[b $text-warning]the library does not tell[/][$foreground-muted], it says[/]")
+            return Content.from_markup(
+                "[b $text-warning]the library does not tell[/][$foreground-muted], says the answer[/]"
+            )
         return Content("")
     plural = "" if claims == 1 else "s"
     parts = [
@@ -183,7 +187,7 @@ def summary(marks: AnswerMarks, *, going: bool = False) -> Content:
                 )
             )  # fmt: skip
     if counts["untold"]:
-        parts.append(Content.from_markup("[$text-warning]and that the library does not tell[/]"))
+        parts.append(Content.from_markup("[$foreground-muted]$n not told[/]", n=str(counts["untold"])))
     if counts["not"] == claims and not going:
         parts = [
             Content.from_markup(
@@ -212,5 +216,11 @@ def _undecided(answer: str, support: AnswerSupport) -> int:
     return end
 
 
+def asked_passage(style: RichStyle) -> tuple[int, int] | None:
+    """The sentence and the number of the passage that a click asks for; None where it asks for none."""
+    return style.meta.get(_PASSAGE)
+
+
 def _opens(sentence: int, number: int) -> Style:
-    return Style.from_meta({"@click": f"open_passage({sentence},{number})"})
+    # Not "@click": Textual gives those the colour of links.
+    return Style.from_meta({_PASSAGE: (sentence, number)})

@@ -1,4 +1,4 @@
-"""What a screen does with the passages that carry its answers: going from sentence to sentence, opening their places."""
+"""What a screen does with the passages that carry its answers: going from sentence to sentence, opening places."""
 
 from __future__ import annotations
 

@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 
 from markdown_it import MarkdownIt
 from textual.content import Content
+from textual.events import Click
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Markdown
 from textual.widgets.markdown import MarkdownBlock
 
-from screens.answer_marks import AnswerMarks, has_place, without_places
+from screens.answer_marks import AnswerMarks, asked_passage, has_place, without_places
 
 
 def _parser() -> MarkdownIt:
@@ -30,9 +31,6 @@ class _Painted:
 
     def repaint(self: Any) -> None:
         self.update(self._markdown.painted(self._content))
-
-    def action_open_passage(self: Any, at: int, number: int) -> None:
-        self.post_message(MarkedAnswer.PassageAsked(at, number))
 
 
 class _Cell:
@@ -82,6 +80,11 @@ class MarkedAnswer(Markdown):
         """Of the answer that is shown."""
         self.chosen: int | None = None
         """The place of the sentence that was gone to."""
+
+    def on_click(self, event: Click) -> None:
+        if asked := asked_passage(event.style):
+            event.stop()
+            self.post_message(self.PassageAsked(*asked))
 
     def painted(self, content: Content) -> Content:
         """What is seen of a block."""

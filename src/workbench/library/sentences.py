@@ -51,6 +51,7 @@ class Piece:
     start: int
     end: int
     kind: Literal["sentence", "heading", "code"]
+    """heading: also the first row of a table, which names its columns."""
     mark_at: int
     """Where something said of it may stand: its end, or inside the last cell of a table's row."""
 
@@ -65,6 +66,7 @@ class Cutter:
         """No piece will end before this offset any more."""
         self._line = 0  # where its line begins
         self._fence = ""  # what opened the block of code it is in
+        self._table = False  # whether the line before is a row of a table
 
     def read(self, text: str, *, ended: bool = True) -> list[Piece]:
         """The pieces that are finished now.
@@ -97,13 +99,18 @@ class Cutter:
         written = text[start:end]
         stripped = written.strip()
         if not stripped:
+            self._table = self._table and not newline
             return []
         start += len(written) - len(written.lstrip())
         end = start + len(stripped)
         if fence or self._fence:
             return [Piece(start, end, "code", end)]
-        kind = "heading" if _HEADING.match(text, self._line, end) else "sentence"
-        row = text.startswith("|", start) and _ROW_END.search(stripped)
+        in_row = text.startswith("|", self._line)
+        first = in_row and not self._table  # of a table: the names of its columns
+        if newline:
+            self._table = in_row
+        kind = "heading" if first or _HEADING.match(text, self._line, end) else "sentence"
+        row = _ROW_END.search(stripped) if in_row else None
         return [Piece(start, end, kind, start + row.start() if row else end)]
 
     def _ends(self, text: str, match: re.Match[str]) -> bool:
