@@ -15,21 +15,21 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Markdown, Static, TextArea
 
-from screens.base import WorkbenchScreen
 from screens.chat_answers import ChatAnswers
 from screens.chat_pairs import ChatPairs
 from screens.chat_past import ChatPast
+from screens.citations import CitationScreen
 from screens.commands import bindings
 from screens.conversation import MOST_PANES, Conversation, Round, Turn, with_store
 from screens.hybrid_choices import HybridChoices, read_choices
 from screens.modals.choose import Choice, Choose
 from screens.modals.choose_hybrid import choose_adapter, choose_index
-from screens.passages import FoundPassage
 from screens.widgets.chat_input import ChatInput
 from screens.widgets.hybrid_bar import HybridBar
 from screens.widgets.panes import Panes
 from screens.widgets.sources import Sources
 from screens.widgets.transcript import Transcript
+from screens.widgets.turn_view import TurnView
 from workbench.errors import UserError
 from workbench.hybrid import Hybrid
 
@@ -46,7 +46,7 @@ _CODE = re.compile(r"^(?P<fence>`{3,}|~{3,})[^\n]*\n(?P<code>.*?)^(?P=fence)[`~]
 _ANSWERS_KEYS = "f6 next pane · f7 better · f2 f3 panes"
 
 
-class ChatScreen(WorkbenchScreen):
+class ChatScreen(CitationScreen):
     """The transcripts over the input, and beside them the sources of the current answer."""
 
     SCOPE = "chat"
@@ -203,6 +203,11 @@ class ChatScreen(WorkbenchScreen):
 
     # The sources
 
+    @property
+    def turn_view(self) -> TurnView | None:
+        """The answer that the keys are about: the current one of the current pane."""
+        return self._panes.transcript.current_view
+
     @on(Transcript.TurnChosen)
     def _turn_chosen(self, event: Transcript.TurnChosen) -> None:
         if event.transcript is self._panes.transcript:
@@ -212,16 +217,6 @@ class ChatScreen(WorkbenchScreen):
     def _pane_changed(self) -> None:
         self.query_one(Sources).show(self._panes.transcript.current)
         self.show_state()
-
-    @on(Sources.Chosen)
-    def _source_chosen(self, event: Sources.Chosen) -> None:
-        from screens.modals.document import DocumentViewer
-
-        turn = event.turn
-        if turn.index is not None:
-            found = [FoundPassage.of_citation(citation) for citation in turn.citations]
-            viewer = DocumentViewer.at_passage(self.workspace, turn.index, found, event.at, turn.question)
-            self.app.push_screen(viewer)
 
     @on(Markdown.LinkClicked)
     def _link_clicked(self, event: Markdown.LinkClicked) -> None:
@@ -234,7 +229,8 @@ class ChatScreen(WorkbenchScreen):
         going, conversation = self._answers.going, self.conversation
         match action:
             case "stop":
-                return going or self._editing is not None or self.query_one("Sources Options").has_focus
+                leaves = self.query_one("Sources Options").has_focus or self.has_class("-evidence")
+                return going or leaves or self._editing is not None
             case "new" | "chats" | "search" | "regenerate" | "edit" | "branch" | "arms" | "add_pane" | "remove_pane":
                 return None if going else True
             case "pane":
@@ -264,7 +260,7 @@ class ChatScreen(WorkbenchScreen):
             self._editing = None
             self.query_one(ChatInput).set_text("")
             self.show_state()
-        else:
+        elif not self.leave_sentence():
             self.action_sources()
 
     async def action_new(self) -> None:

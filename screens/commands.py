@@ -145,10 +145,13 @@ CHAT = (
     Command("chat.new", "ctrl+n,n", "New", "Begin a new chat with the same hybrid.", footer=True),
     Command("chat.adapter", "ctrl+t,m", "Adapter", "Choose the adapter: a run that has one, or none.", footer=True),
     Command("chat.index", "ctrl+l,l", "Index", "Choose the index that answers are drawn from, or none.", footer=True),
-    Command("chat.chats", "ctrl+o,o", "Chats", "Open, rename, delete the chats of the past.", footer=True),
+    Command("chat.chats", "ctrl+o", "Chats", "Open, rename, delete the chats of the past.", footer=True),
     Command("chat.search", "f8,slash", "Search chats", "Find words in all chats, and go to where they were said."),
     Command("chat.stop", "escape", "Stop", "Stop the answer, what came of it is kept; or go back from the sources."),
     Command("chat.sources", "ctrl+s,s", "Sources", "Go to the passages of the current answer, and back."),
+    Command("chat.sentence", "full_stop", "Next sentence", "What carries the answer's next sentence.", "sentence(1)"),
+    Command("chat.sentence-back", "comma", "Sentence before", "And the one before.", "sentence(-1)"),
+    Command("chat.open", "o,enter", "Open", "The document, at the passage that carries the sentence.", "open_passage"),
     Command("chat.write", "i", "Write", "Go to the input; escape leaves it."),
     Command(
         "chat.settings", "f9,t", "Settings", "The system prompt and the sampling of this chat, and presets of them."

@@ -25,6 +25,8 @@ class FoundPassage:
     """The line of the file on which it begins, counted from 1; None where the file has no lines."""
     number: int | None = None
     """Under which an answer names it."""
+    words: tuple[Span, ...] = ()
+    """Where in `text` the words stand that are emphasised; empty: those of the question."""
 
     @classmethod
     def of_hit(cls, hit: Mapping[str, Any]) -> FoundPassage:
@@ -32,9 +34,10 @@ class FoundPassage:
         return cls(hit["document"], hit["place"], hit["text"], hit["start"], hit["start_line"])
 
     @classmethod
-    def of_citation(cls, citation: Citation) -> FoundPassage:
-        """The passage of a citation."""
-        return cls(citation.document, citation.place, citation.text, line=citation.start_line, number=citation.number)
+    def of_citation(cls, citation: Citation, words: tuple[Span, ...] = ()) -> FoundPassage:
+        """The passage of a citation; `words` of its text are emphasised."""
+        line, number = citation.start_line, citation.number
+        return cls(citation.document, citation.place, citation.text, line=line, number=number, words=words)
 
     def span_in(self, text: str) -> Span | None:
         """Where the passage stands in its document's text; None if the document no longer holds it.

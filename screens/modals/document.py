@@ -95,10 +95,11 @@ class DocumentViewer(Dialog[None]):
         pane = self.query_one(TextPane)
         span = passage.span_in(text) if passage else None
         if pane.text:
-            pane.mark(span, self._question)
+            pane.mark(span, self._question, passage.words if passage else ())
         else:
             numbered = self._document.lower().endswith((".md", ".markdown", ".txt", ".text"))
-            pane.show(text, passage=span, question=self._question if passage else "", numbers=numbered)
+            question, words = (self._question, passage.words) if passage else ("", ())
+            pane.show(text, passage=span, question=question, words=words, numbers=numbered)
         self._show_title(gone=passage is not None and span is None)
 
     def _show_title(self, *, gone: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -68,27 +69,38 @@ class TextPane(ScrollView, ListKeys, can_focus=True):
         """The offsets of what is marked."""
         return self._passage
 
-    def show(self, text: str, *, passage: Span | None = None, question: str = "", numbers: bool | None = None) -> None:
+    def show(
+        self,
+        text: str,
+        *,
+        passage: Span | None = None,
+        question: str = "",
+        words: Sequence[Span] = (),
+        numbers: bool | None = None,
+    ) -> None:
         """Show a text, from its beginning or from a passage of it.
 
         Args:
             text: of any origin, with "\\n" as its only newline; it is made safe here.
             passage: offsets of what is marked and scrolled to.
             question: its words are emphasised inside the passage, or everywhere where there is none.
+            words: offsets in the passage of what is emphasised instead of the question's words.
             numbers: whether lines are numbered; None leaves it as it is.
         """
         # Tabs count as one cell, and nothing changes its place: offsets stay true.
         self._text = for_terminal(text).replace("\t", " ")
         self._numbers = self._numbers if numbers is None else numbers
-        self.mark(passage, question)
+        self.mark(passage, question, words)
         self._wrap()
 
-    def mark(self, passage: Span | None, question: str = "") -> None:
+    def mark(self, passage: Span | None, question: str = "", words: Sequence[Span] = ()) -> None:
         """Mark another passage of the same text, and scroll to it."""
         self._passage = passage
         start, end = passage or (0, len(self._text))
         self._words = []
-        if question and end - start < _LONG:
+        if passage and words:
+            self._words = [(start + a, start + b) for a, b in words]
+        elif question and end - start < _LONG:
             self._words = [(start + a, start + b) for a, b in word_spans(self._text[start:end], question)]
         self._go_to_passage()
         self.refresh()

@@ -102,6 +102,16 @@ class Transcript(VerticalScroll, inherit_bindings=False):
         """The widget of a turn, if it is near what is in sight."""
         return next((view for view in self.query_children(TurnView) if view.turn is turn), None)
 
+    @property
+    def current_view(self) -> TurnView | None:
+        """The widget of the current turn, if it is near what is in sight."""
+        return self.view_of(self._current) if self._current is not None else None
+
+    def on_turn_view_sentence_chosen(self, event: TurnView.SentenceChosen) -> None:
+        """A turn is the current one from the moment that something in it is clicked."""
+        if event.turn is not self._current and event.turn in self._turns:
+            self._choose(event.turn)
+
     async def show(self, turns: Sequence[Turn], at: int | None = None) -> None:
         """Show a chat from its end, or from the turn `at` on."""
         async with self._placing:

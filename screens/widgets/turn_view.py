@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
-from markdown_it import MarkdownIt
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
+from screens.answer_marks import AnswerMarks, Evidence, summary
 from screens.conversation import Turn
+from screens.widgets.marked_answer import MarkedAnswer
 from screens.widgets.waiting import Waiting
 from workbench.hybrid import Hybrid
 from workbench.text import for_terminal
@@ -20,13 +24,12 @@ from workbench.text import for_terminal
 _EVERY = 0.05  # seconds between two writes: more would outrun Textual's layout
 
 
-def _parser() -> MarkdownIt:
-    """Markdown in which nothing disappears: HTML and link definitions ("[1]: ...") are shown as they are written."""
-    return MarkdownIt("gfm-like", {"html": False, "linkify": False}).disable("reference")
-
-
 class TurnView(Vertical):
-    """Shows a `Turn`. While it is being answered `hear` is called for every piece, and `finish` at the end."""
+    """Shows a `Turn`. While it is being answered `hear` is called for every piece, and `finish` at the end.
+
+    Each sentence of an answer that was given passages has a mark, as soon as it is finished. `go` goes from sentence to
+    sentence and says what carries it.
+    """
 
     DEFAULT_CSS = """
     TurnView {
@@ -38,16 +41,32 @@ class TurnView(Vertical):
         & > Markdown { padding: 0 2; }
         & > Markdown > MarkdownBlock { margin: 0 0 1 0; }
         & > Markdown > MarkdownBlock:last-child { margin: 0; }
-        & > .figures { padding: 0 2; }
+        & > .figures, & > .support { padding: 0 2; }
         &.-current > .question { border-left: wide $primary; background: $primary 20%; }
     }
     """
 
+    @dataclass
+    class SentenceChosen(Message):
+        """Another sentence was gone to, or none."""
+
+        turn: Turn
+        evidence: Evidence | None
+
+    @dataclass
+    class PassageChosen(Message):
+        """The passage of a sentence is to be opened in its document."""
+
+        turn: Turn
+        evidence: Evidence
+        """Its `number` is not None."""
+
     def __init__(self, turn: Turn) -> None:
         super().__init__()
         self.turn = turn
+        self.evidence: Evidence | None = None
+        """Of the sentence that was gone to."""
         self._stream: MarkdownStream | None = None
-        self._written = 0
         self._timer: Timer | None = None
         self._last_write = 0.0
 
@@ -58,13 +77,25 @@ class TurnView(Vertical):
         asked = Content.from_markup("$arm · $hybrid", arm=hybrid.arm, hybrid=for_terminal(turn.hybrid, one_line=True))
         yield Static(asked, classes="asked")
         # An answer of the past is whole; one that comes is written piece by piece.
-        yield Markdown("" if turn.going else for_terminal(turn.answer), parser_factory=_parser, open_links=False)
+        marks = self._marks()
+        yield MarkedAnswer("" if turn.going else marks.more(turn.answer, ended=True), marks)
+        yield Static(classes="support", markup=False)
         yield Waiting(classes="figures")
 
+    def _marks(self) -> AnswerMarks:
+        turn = self.turn
+        library_told = not turn.figures.get("not_in_library")
+        return AnswerMarks([passage.text for passage in turn.citations] if library_told else [], turn.question)
+
     def on_mount(self) -> None:
-        self.query_one(Markdown).display = bool(self.turn.answer)
+        self._answer.display = bool(self.turn.answer)
+        self._show_support()
         if not self.turn.going:
             self._show_figures()
+
+    @property
+    def _answer(self) -> MarkedAnswer:
+        return self.query_one(MarkedAnswer)
 
     def wait_for(self, words: str) -> None:
         """Say what the answer waits for."""
@@ -72,7 +103,7 @@ class TurnView(Vertical):
 
     async def hear(self) -> None:
         """Show what has been added to the turn; at most twenty times a second."""
-        if self._timer is not None or len(self.turn.answer) == self._written:
+        if self._timer is not None or len(self.turn.answer) == self._answer.marks.written:
             return
         wait = self._last_write + _EVERY - time.monotonic()
         if wait > 0:
@@ -92,21 +123,73 @@ class TurnView(Vertical):
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
-        new = self.turn.answer[self._written :]
-        if new.endswith("\r") and self.turn.going:
-            new = new[:-1]  # its newline may come next
+        answer = self._answer
+        if not answer.marks.written:
+            answer.marks = self._marks()  # the passages are known by now
+        finished = len(answer.marks.sentences)
+        new = answer.marks.more(self.turn.answer, ended=not self.turn.going)
         if not new:
             return
-        self._written += len(new)
         self._last_write = time.monotonic()
-        markdown = self.query_one(Markdown)
         if self._stream is None:
-            markdown.display = True
+            answer.display = True
             self.wait_for("Writing")
-            self._stream = Markdown.get_stream(markdown)
-        await self._stream.write(for_terminal(new))
+            self._stream = Markdown.get_stream(answer)
+        await self._stream.write(new)
+        if len(answer.marks.sentences) > finished:
+            self._show_support()
+
+    # Going from sentence to sentence
+
+    def go(self, step: int) -> None:
+        """Go to another sentence that claims something: 1 the next, -1 the one before; past an end, to none."""
+        answer = self._answer
+        claims = answer.marks.claims
+        if not claims:
+            return
+        at = claims.index(answer.chosen) if answer.chosen in claims else (-1 if step > 0 else len(claims))
+        self.choose(claims[at + step] if 0 <= at + step < len(claims) else None)
+
+    def choose(self, at: int | None, number: int | None = None) -> None:
+        """Go to a sentence.
+
+        Args:
+            at: its place in the answer; None: to none.
+            number: of the passage to show for it; None: the one that carries most of it.
+        """
+        answer = self._answer
+        block = answer.choose(at)
+        self.evidence = answer.marks.evidence(at, number) if at is not None else None
+        if block is not None:
+            block.scroll_visible(animate=False)
+        self.post_message(self.SentenceChosen(self.turn, self.evidence))
+
+    def forget_sentence(self) -> None:
+        """Go to no sentence, without a word: another answer is looked at."""
+        if self.evidence is not None:
+            self.evidence = None
+            self._answer.choose(None)
+
+    def open_passage(self) -> bool:
+        """Ask for the document of the passage that carries the sentence; whether there is one."""
+        if (evidence := self.evidence) is None or evidence.number is None:
+            return False
+        self.post_message(self.PassageChosen(self.turn, evidence))
+        return True
+
+    @on(MarkedAnswer.PassageAsked)
+    def _asked(self, event: MarkedAnswer.PassageAsked) -> None:
+        event.stop()
+        self.choose(event.sentence, event.number)
+        self.open_passage()
+
+    def _show_support(self) -> None:
+        words, row = summary(self._answer.marks, going=self.turn.going), self.query_one(".support", Static)
+        row.display = bool(words.plain)
+        row.update(words)
 
     def _show_figures(self) -> None:
+        self._show_support()
         self.query_one(Waiting).say(describe_answer(self.turn))
 
 

@@ -28,7 +28,7 @@ The museum is open **every day** from 3 May to 19 September [1]:
 - from 9:40 in the morning until 17:20,
 - with last entry 35 minutes before closing.
 
-In winter it opens only on Thursdays and Saturdays [2].
+In winter it opens only on Thursdays and Saturdays. Cake is free for all visitors [2].
 """
 
 
@@ -99,7 +99,7 @@ async def test_library_of_a_new_workspace(
 
 
 @SIZES
-@pytest.mark.parametrize("view", ["answer", "sources", "chats", "not-in-the-library", "new"])
+@pytest.mark.parametrize("view", ["answer", "sentence", "sources", "chats", "not-in-the-library", "new"])
 async def test_chat(
     furnished: Workspace, settle: Settle, picture: SnapshotAssertion, size: tuple[int, int], view: str
 ) -> None:
@@ -123,6 +123,8 @@ async def test_chat(
                 pilot.app.screen.query_one(ChatInput).set_text("When does the museum open?")
                 await pilot.press("enter")
                 await settle(pilot)
+            if view == "sentence":
+                await pilot.press("escape", "full_stop", "full_stop", "full_stop", "full_stop")
             if view in ("sources", "chats"):
                 await pilot.press("ctrl+s" if view == "sources" else "ctrl+o")
             assert await shown(pilot, settle) == picture

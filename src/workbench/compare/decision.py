@@ -48,7 +48,7 @@ def _knowledge(evidence: Evidence) -> Row:
 
 def _hallucination(evidence: Evidence) -> Row:
     """Two figures an arm: what is made up where nothing tells, and what the passages do not carry."""
-    from workbench.compare.support import SUPPORTED
+    from workbench.library.support import SUPPORTED
 
     numbers = [each for each in evidence.paired if evidence.questions[each].answerable is False]
     values, unsupported = {}, 0

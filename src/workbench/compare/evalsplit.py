@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from workbench.compare.question import Question
-from workbench.compare.refusals import abstains
 from workbench.errors import UserError
 from workbench.library.grounding import NOT_IN_LIBRARY
+from workbench.library.refusals import abstains
 from workbench.pairs.pair import key_of, normalised
 from workbench.pairs.store import PairStore
 from workbench.training import runs

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from workbench.compare import formats, squad, support
+from workbench.compare import formats, squad
 from workbench.compare.question import Question
-from workbench.compare.refusals import REFUSALS, abstains
 from workbench.compare.store import Answered
 from workbench.errors import UserError
+from workbench.library import support
+from workbench.library.refusals import REFUSALS, abstains
+from workbench.library.words import ENGLISH
 
 __all__ = ["METRICS", "REFUSALS", "RIGHT_F1", "Metric", "abstains", "abstention", "score"]
 
@@ -82,7 +84,7 @@ METRICS: dict[str, Metric] = {
 }  # fmt: skip
 """By name, in the order in which they are shown. The first nine are made by `score`, the others when it is asked."""
 
-_COMMON = support.STOP_WORDS | {"true", "false", "two", "first", "new", "1", "2", "0"}
+_COMMON = ENGLISH.stop_words | {"true", "false", "two", "first", "new", "1", "2", "0"}
 """Words that any longer text may hold by chance."""
 
 

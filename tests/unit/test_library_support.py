@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from workbench.compare.support import QUESTION_WEIGHT, SUPPORTED, overall, sentences
+from workbench.library import support as support_module
+from workbench.library.sentences import Cutter, split
+from workbench.library.support import QUESTION_WEIGHT, SUPPORTED, AnswerSupport, overall, sentences
 
 NORMANS = (
     "The Normans were led by Rollo, who agreed to swear fealty to King Charles III of West Francia. They came in the"
@@ -84,6 +86,105 @@ def test_each_sentence_has_its_own_support_and_weighs_by_its_words() -> None:
 
 def test_titles_and_initials_do_not_end_a_sentence() -> None:
     assert len(sentences("Mr. Smith met J. R. Tolkien in St. Louis. They talked.", [])) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("See No. 5, e.g. Bilbo. He ate 3 kg. [1] Then?", ["See No. 5, e.g. Bilbo.", "He ate 3 kg. [1]", "Then?"]),
+        ("1. First. It is.\n2. Second", ["1. First.", "It is.", "2. Second"]),
+        ("**Rollo led.** \u201cNo.\u201d (He left.)", ["**Rollo led.**", "\u201cNo.\u201d", "(He left.)"]),
+        ("Use `a. B` here. Now", ["Use `a. B` here.", "Now"]),
+        ("Am 3. Mai, z. B. um 9 Uhr. Es ist", ["Am 3. Mai, z. B. um 9 Uhr.", "Es ist"]),
+        ("\u6bce\u65e5\u3067\u3059\u3002[1]\u51ac\uff01", ["\u6bce\u65e5\u3067\u3059\u3002[1]", "\u51ac\uff01"]),
+    ],
+)  # fmt: skip
+def test_where_sentences_end(text: str, expected: list[str]) -> None:
+    assert split(text) == expected
+
+
+def test_code_headings_and_the_names_of_columns_claim_nothing() -> None:
+    table = "| Duke | Year |\n|---|---|\n| Rollo | 1712 |\n"
+    text = f"# Rollo\n\n```py\nx = Rollo. Foo\n```\n{table}- ~~~\n  y\n  ~~~\nRollo led."
+    found = sentences(text, [NORMANS])
+    assert [each.text for each in found if each.verdict != "none"] == ["| Rollo | 1712 |", "Rollo led."]
+    row = next(each for each in found if "1712" in each.text)
+    assert text[row.mark_at :].startswith(" |\n- ~~~"), "the mark stands inside the last cell"
+
+
+_PIECES = [*"ab AB.!?[]1,2\"'*_`|#-\n\r\u3002\u300d\u6b21 ", "```", "Dr.", "[1]", "e.g.", ". ", "1. ", ".[3] ", "| "]
+
+
+def test_an_answer_that_comes_in_pieces_is_cut_as_a_whole_one_is() -> None:
+    dice = random.Random(1)
+    for _ in range(1500):
+        text = "".join(dice.choices(_PIECES, k=dice.randint(1, 40)))
+        cutter, found, at = Cutter(), [], 0
+        while at < len(text):
+            at += dice.randint(1, 4)
+            found += cutter.read(text[:at], ended=False)
+        assert found + cutter.read(text) == Cutter().read(text), text
+
+
+def test_while_an_answer_comes_only_its_unfinished_end_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    words, looked = support_module.read_words, {"words": 0, "ends": 0}
+
+    def counting(text: str, *rest: Any) -> Any:
+        looked["words"] += len(text)
+        return words(text, *rest)
+
+    answer = " ".join(f"Rollo led the Normans with {n} ships to France, and they stayed." for n in range(32))[:2000]
+    support = AnswerSupport([NORMANS, STEAM])
+    monkeypatch.setattr(support_module, "read_words", counting)
+    for end in range(4, len(answer) + 1, 4):  # a token has about four characters
+        looked["ends"] += end - support.decided
+        support.read(answer[:end], ended=False)
+    support.read(answer)
+    assert looked["words"] <= len(answer), "the words of a sentence are read once"
+    assert looked["ends"] <= 3 * len(answer), "and no end is looked for where none can be any more"
+
+
+def test_numbers_that_the_model_wrote_and_the_passage_that_carries_a_sentence() -> None:
+    support = AnswerSupport([NORMANS, STEAM])
+    text = "Rollo led the Normans [2, 1]. Newcomen built it in 1712. [9] The dragons of Mordor came. I do not know [1]."
+    led, built, dragons, untold = support.read(text)
+    assert [each.verdict for each in (led, built, dragons, untold)] == ["supported", "supported", "not", "untold"]
+    assert [number for number, _ in led.cited] == [2, 1]
+    assert (led.shown_by, built.shown_by, dragons.shown_by) == (1, 2, None)
+    assert [support.bears_out(led, number) for number in (0, 1, 2, 9)] == [False, True, False, False]
+    assert support.bears_out(untold, 1)
+    assert not support.bears_out(untold, 9)
+    in_answer, in_passage = support.evidence(built, 2)
+    assert [text[slice(*span)] for span in in_answer] == ["Newcomen", "built", "1712"]
+    assert [STEAM[slice(*span)] for span in in_passage] == ["Newcomen", "built", "1712"]
+    assert support_module.counted(support.sentences)["supported"] == 2
+
+
+@pytest.mark.parametrize(
+    ("passage", "carried", "not_carried"),
+    [
+        (
+            "Das Museum ist im Sommer jeden Tag ge\u00f6ffnet, und die H\u00e4user stehen nicht leer.",
+            "Die Museen sind im Sommer ge\u00f6ffnet.",
+            "Der Turm ist h\u00f6her als die Br\u00fccke.",
+        ),
+        (
+            "L'\u00e9glise est ouverte tous les jours, et la mairie dans le village est ferm\u00e9e le mardi.",
+            "Les \u00e9glises sont ouvertes.",
+            "La tour d'Avignon penche.",
+        ),
+        (
+            "\u535a\u7269\u9928\u306f\u6bce\u65e5\u958b\u3044\u3066\u3044\u307e\u3059\u3002",
+            "\u535a\u7269\u9928\u306f\u958b\u3044\u3066\u3044\u307e\u3059\u3002",
+            "\u57ce\u306f\u9ad8\u3044\u3067\u3059\u3002",
+        ),
+        ("Cafe\u0301 Zoe\u0308 sells tea", "The caf\u00e9 sells tea", "\u0928\u092e\u0938\u094d\u0924\u0947"),
+    ],
+    ids=["German", "French", "Japanese", "accents apart"],
+)  # fmt: skip
+def test_other_languages(passage: str, carried: str, not_carried: str) -> None:
+    assert [each.verdict for each in sentences(carried, [passage])] == ["supported"]
+    assert [each.verdict for each in sentences(not_carried, [passage])] == ["not"]
 
 
 @pytest.mark.parametrize("text", ["", "It was.", "The passages do not tell.", "…", "[1]"])

@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from workbench.compare.sentences import split
 from workbench.library.grounding import NOT_IN_LIBRARY
+from workbench.library.sentences import split
 
 REFUSALS = (
     NOT_IN_LIBRARY,
