@@ -19,9 +19,7 @@ class CitationScreen(WorkbenchScreen):
     @property
     def turn_view(self) -> TurnView | None:
         """The answer that the keys are about."""
-        focused = self.focused
-        transcript = focused if isinstance(focused, Transcript) else self.query(Transcript).first(Transcript)
-        return transcript.current_view
+        raise NotImplementedError
 
     def action_sentence(self, step: int) -> None:
         """Go to the next sentence of the answer, or the one before."""
