@@ -177,23 +177,26 @@ def test_a_damaged_cache_is_noticed_told_in_one_line_and_made_again(docs: Path, 
     whole = tmp_path / "whole"
     shutil.copytree(folder, whole)
     wanted = ask(Index(folder), "What do dogs pay?", k=10)
-    data = (whole / vectors.FILE).read_bytes()
-    middle = len(data) // 2
     manifest = json.loads((whole / "manifest.json").read_text())
+    (dense,) = manifest["segments"]
+    data = (whole / dense).read_bytes()
+    middle = len(data) // 2
     segment = next(name for name in manifest["files"] if name.endswith(".idx"))
     damages = {
-        "truncated": lambda: (folder / vectors.FILE).write_bytes(data[:middle]),
-        "flipped bit": lambda: (folder / vectors.FILE).write_bytes(
+        "truncated": lambda: (folder / dense).write_bytes(data[:middle]),
+        "flipped bit": lambda: (folder / dense).write_bytes(
             data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
         ),
-        "zeroed tail": lambda: (folder / vectors.FILE).write_bytes(data[:middle] + bytes(len(data) - middle)),
-        "empty": lambda: (folder / vectors.FILE).write_bytes(b""),
-        "missing": (folder / vectors.FILE).unlink,
+        "zeroed tail": lambda: (folder / dense).write_bytes(data[:middle] + bytes(len(data) - middle)),
+        "empty": lambda: (folder / dense).write_bytes(b""),
+        "missing": (folder / dense).unlink,
+        "no places": vectors.places_of(folder / dense).unlink,
         "no manifest": (folder / "manifest.json").unlink,
         "no json": lambda: (folder / "manifest.json").write_text("{"),
+        "json of another kind": lambda: (folder / "manifest.json").write_text("[]"),
         "foreign json": lambda: (folder / "manifest.json").write_text('{"a": 1}'),
-        "old revision": lambda: (folder / "manifest.json").write_text(json.dumps({**manifest, "revision": 0})),
-        "no lexical": lambda: shutil.rmtree(folder / "lexical"),
+        "later revision": lambda: (folder / "manifest.json").write_text(json.dumps({**manifest, "revision": 9})),
+        "no lexical": lambda: shutil.rmtree(folder / manifest["lexical_folder"]),
         "lexical bit": lambda: (folder / segment).write_bytes(b"x" + (folder / segment).read_bytes()[1:]),
         "lexical file missing": lambda: (folder / segment).unlink(),
     }
@@ -208,7 +211,8 @@ def test_a_damaged_cache_is_noticed_told_in_one_line_and_made_again(docs: Path, 
         assert "\n" not in told[0]
         assert Index(folder, tell=told.append) is not None
         assert len(told) == 1, name  # mended
-    assert (folder / vectors.FILE).read_bytes() == data  # and the same, byte for byte
+        (made,) = folder.glob("*.usearch")
+        assert made.read_bytes() == data  # the same, byte for byte, and nothing of the old is left
 
 
 def test_a_database_without_embeddings_says_what_to_do_and_an_update_mends_it(docs: Path, tmp_path: Path) -> None:
@@ -264,7 +268,8 @@ def test_exact_search_is_exact_for_any_number_of_vectors(tmp_path: Path) -> None
         rows = rng.normal(size=(count, 48)).astype(np.float32)
         keys = np.arange(10, 10 + count, dtype=np.uint64)
         vectors.write(tmp_path / "v", [(keys, rows)] if count else [], dimensions=48, dtype="f16")
-        opened = vectors.Vectors((tmp_path / "v").read_bytes(), dimensions=48, dtype="f16", count=count)
+        segment = vectors.Segment(tmp_path / "v", dimensions=48, dtype="f16", count=count)
+        opened = vectors.Vectors([segment], np.empty(0, np.uint64))
         question = rng.normal(size=48).astype(np.float32)
         cosine = rows @ question / np.maximum(np.linalg.norm(rows, axis=1) * np.linalg.norm(question), 1e-9)
         found, similarities = opened.search(question, 20)

@@ -148,10 +148,13 @@ def _build(
                 "updated_at": time.time(),
             },
         )
+        caches.refresh(folder, store)
+    if caches.compaction_due(folder):
+        report.progress(0, None, message="compacting the index")
         try:
-            caches.open_caches(folder, store.revision)
-        except caches.DoubtError:
-            caches.publish(folder, store)
+            caches.compact(folder, store)
+        except OSError as error:  # the update itself is complete
+            report.message(f"the index was not compacted: {error}", level="warning")
     count, chunk_count = store.counts()
     return Built(count, chunk_count, read, embedded, removed, [asdict(fault) for fault in faults])
 

@@ -1,10 +1,12 @@
 """The read side of an index: searching it, and the model that its questions are embedded with.
 
-An `Index` is told a question's vector. It opens the caches once and opens them again when a build has replaced them.
+An `Index` is told a question's vector. It opens the caches once and opens them again when a build has replaced them;
+what is the same in the new ones stays open.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from workbench import output
 from workbench.errors import UserError
-from workbench.library import caches
+from workbench.library import caches, integrity
 from workbench.library.search import DEPTH, MODES, Hit, fuse
 from workbench.library.store import FILE, Store
 
@@ -41,7 +43,8 @@ class Index:
         self._lock = threading.Lock()
         self._seen: tuple[int, int] | None = None
         self._embedding_model = ""
-        self._caches = self._open()
+        self._caches: caches.Caches | None = None
+        self._current()
 
     @property
     def embedding_model(self) -> str:
@@ -122,8 +125,8 @@ class Index:
 
     def _current(self) -> caches.Caches:
         with self._lock:
-            if self._stamp() != self._seen:
-                self._caches = self._open()
+            if self._caches is None or self._stamp() != self._seen:
+                self._caches = self._open(self._caches)
             return self._caches
 
     def _stamp(self) -> tuple[int, int] | None:
@@ -134,7 +137,7 @@ class Index:
             return None
         return status.st_mtime_ns, status.st_ino
 
-    def _open(self) -> caches.Caches:
+    def _open(self, before: caches.Caches | None) -> caches.Caches:
         if not (self.folder / FILE).is_file():
             raise UserError(
                 f"there is no index {self.name!r}", do=f"Make it with `workbench index build {self.name} PATH`."
@@ -146,12 +149,29 @@ class Index:
                     do="See `workbench jobs list`; go on with `workbench jobs resume` where it was stopped or killed.",
                 )
             try:
-                opened = caches.open_caches(self.folder, store.revision)
+                opened = caches.open_caches(self.folder, store.revision, before)
+            except caches.StaleError:  # an update ended before it came to them
+                opened = self._brought_forward(store, before)
             except caches.DoubtError as doubt:
                 self._tell(f"Index {self.name}: {doubt}; made again from {FILE}.")
                 opened = self._made_again(store)
             self._seen, self._embedding_model = self._stamp(), store.facts()["embedding_model"]
-            return opened
+        if opened.trusted:
+            threading.Thread(target=self._check, args=(opened.manifest,), name=f"check of {self.name}").start()
+        return opened
+
+    def _brought_forward(self, store: Store, before: caches.Caches | None) -> caches.Caches:
+        try:
+            caches.refresh(self.folder, store)
+            return caches.open_caches(self.folder, store.revision, before)
+        except OSError as error:
+            self._tell(f"Index {self.name}: answers as before its last update, which cannot be written: {error}")
+        except (caches.DoubtError, ValueError, KeyError):
+            return self._made_again(store)
+        try:
+            return caches.open_caches(self.folder, None, before)
+        except caches.DoubtError:
+            return self._made_again(store)
 
     def _made_again(self, store: Store) -> caches.Caches:
         try:
@@ -163,6 +183,24 @@ class Index:
                 where=str(self.folder / FILE),
                 do=f"Run `workbench index update {self.name}`.",
             ) from None
+        except OSError as error:
+            raise UserError(
+                f"its files are in doubt and cannot be made again: {error}",
+                where=f"index {self.name}",
+                do="Make room, then ask again.",
+            ) from None
+
+    def _check(self, manifest: caches.Manifest) -> None:
+        """Read in full what was trusted on opening; the next question finds damage repaired."""
+        problem = integrity.damaged(self.folder, manifest.files)
+        with self._lock:
+            if self._caches is None or self._caches.manifest is not manifest:
+                return
+            if problem is None:
+                with contextlib.suppress(OSError):  # a build has just replaced them
+                    integrity.trust(self.folder, manifest.files)
+            else:
+                self._caches = None
 
 
 def embedder_of(index: Index) -> Embedder:
