@@ -151,7 +151,9 @@ def open_caches(folder: Path, revision: int | None, before: Caches | None = None
         }
         found = vectors.Vectors(list(segments.values()), _removed(folder, manifest))
         if len(found) != manifest.chunks:
-            raise ValueError("it does not hold what the manifest says")
+            raise ValueError(
+                f"its vector files do not hold what the manifest says ({len(found)}, not {manifest.chunks})"
+            )
         opened = Caches(
             manifest, found, lexical.Lexical(folder / manifest.lexical_folder, count=manifest.chunks), segments, trusted
         )

@@ -52,6 +52,28 @@ def update(name: Name, follow: Follow = True, json: AsJson = False, workspace: I
     _start(found, name, {"update": True}, follow=follow, json=json)
 
 
+@app.command()
+def compact(name: Name, json: AsJson = False, workspace: InWorkspace = None) -> None:
+    """Make few large files of the many that updates have left; updates do it themselves when it is due."""
+    from workbench.library import upkeep
+
+    done = upkeep.compact(_built(find(workspace), name))
+    output.print_json(vars(done)) if json else output.say(
+        f"{done.files_before} vector files became {done.files}; {done.removed} removed chunks were dropped."
+    )
+
+
+@app.command()
+def verify(name: Name, json: AsJson = False, workspace: InWorkspace = None) -> None:
+    """Read all files of an index and compare them with what was written; damaged ones are made again."""
+    from workbench.library import upkeep
+
+    done = upkeep.verify(_built(find(workspace), name))
+    output.print_json(vars(done)) if json else output.say(
+        f"{done.files} files are what was written." if done.damage is None else f"{done.damage}; they were made again."
+    )
+
+
 @app.command("list")
 def list_(
     name: Annotated[str | None, typer.Argument(help="An index, to list its documents.")] = None,
@@ -116,6 +138,13 @@ def add_search(server_search: SearchFunction) -> None:
                 output.print_json({"question": question, "hits": shown})
             else:
                 _print_hits(question, shown)
+
+
+def _built(workspace: Workspace, name: str) -> Path:
+    from workbench.library.catalogue import documents
+
+    documents(workspace, name)  # that there is one
+    return workspace.index(name)
 
 
 def _start(workspace: Workspace, name: str, arguments: dict[str, Any], *, follow: bool, json: bool) -> None:

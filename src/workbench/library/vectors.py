@@ -34,6 +34,7 @@ EXPANSION_SEARCH = 256
 SCORED = 20_000
 """Ids of a filter up to which each is scored; with more of them the graph is searched further down."""
 _FARTHEST = 20_000  # how far down a graph is searched for what a filter leaves
+_NO_GRAPH = 2  # the connectivity of a file that is only ever compared one by one
 _BLOCK = 8192  # vectors that are scored at once
 _BITS = {"bf16": 16, "f16": 16}
 
@@ -111,7 +112,6 @@ class Segment:
         import numpy as np
         from usearch.index import Index as UsearchIndex
 
-        self._exact = count < EXACT_BELOW
         self._index = UsearchIndex(
             ndim=dimensions, metric=METRIC, dtype=dtype, expansion_search=EXPANSION_SEARCH, enable_key_lookups=False
         )
@@ -123,8 +123,9 @@ class Segment:
             raise ValueError(str(error)) from None
         found = (len(self._index), len(self.ids), self._index.ndim, self._index.dtype)
         if found != (count, count, dimensions, UsearchIndex(ndim=1, metric=METRIC, dtype=dtype).dtype):
-            raise ValueError("it does not hold what the manifest says")
+            raise ValueError(f"{path.name} does not hold what the manifest says")
         self._kept, self._dtype = kept, dtype
+        self._exact = count < EXACT_BELOW or self._index.connectivity == _NO_GRAPH
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -255,7 +256,7 @@ def among(ids: np.ndarray, some: np.ndarray) -> np.ndarray:
 def _empty(dimensions: int, dtype: str, *, graph: bool) -> UsearchIndex:
     from usearch.index import Index as UsearchIndex
 
-    connectivity, expansion = (CONNECTIVITY, EXPANSION_ADD) if graph else (2, 1)
+    connectivity, expansion = (CONNECTIVITY, EXPANSION_ADD) if graph else (_NO_GRAPH, 1)
     return UsearchIndex(ndim=dimensions, metric=METRIC, dtype=dtype, connectivity=connectivity, expansion_add=expansion)
 
 
