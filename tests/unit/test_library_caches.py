@@ -18,9 +18,7 @@ from workbench.library.index import Index
 from workbench.library.store import Store
 from workbench.workspace import Workspace
 
-WORDS = """
-amber basalt cedar delta ember fjord garnet harbour iris juniper kelp lantern moss north oak pier
-""".split()
+WORDS = [f"{n}-{w}" for n in ("red", "blue", "old", "new") for w in ("oak", "pier", "moss", "fjord")]
 CHUNKS = 40
 
 
@@ -58,7 +56,7 @@ def same_as_anew(folder: Path, tmp_path: Path, docs: Path, index: Index) -> None
     build_with(fresh, [docs], FakeEmbedder())
     anew = Index(fresh)
     assert len(index) == len(anew)
-    for question in ("amber fjord", "lantern moss oak", "Note 7."):
+    for question in ("red fjord", "blue moss oak", "Note 7."):
         vector = FakeEmbedder().encode([question], query=True)[0]
         mine, theirs = index.search(question, vector, 5, mode="dense"), anew.search(question, vector, 5, mode="dense")
         assert [hit.score for hit in mine] == pytest.approx([hit.score for hit in theirs], abs=1e-6)
@@ -176,7 +174,7 @@ def test_bits_that_a_disk_flips_unseen_are_found_and_mended(
     index = Index(folder, tell=told.append)
     assert hashed == []  # nothing was read in full yet
     assert not (folder / "checked.json").exists()  # and if it crashed now, all would be
-    wanted = found(index, "amber fjord", "lexical")
+    wanted = found(index, "red fjord", "lexical")
     checks.pop()()
     assert set(hashed) == {name.rpartition("/")[2] for name in caches.read_manifest(folder).files}
     assert json.loads((folder / "checked.json").read_text())
@@ -194,7 +192,7 @@ def test_bits_that_a_disk_flips_unseen_are_found_and_mended(
     index = Index(folder, tell=told.append)
     assert told == []
     checks.pop()()
-    assert found(index, "amber fjord", "lexical") == wanted
+    assert found(index, "red fjord", "lexical") == wanted
     assert ["not what was written" in text for text in told] == [True]
     assert Index(folder, tell=told.append) is not None
     assert len(told) == 1
