@@ -60,6 +60,16 @@ MIGRATIONS = (
         CREATE TABLE faults (path TEXT NOT NULL, reason TEXT NOT NULL);
         """,
     ),
+    (
+        "stamps-of-files",
+        # The index answers what an update asks of every document: `live` itself stands behind the text in the row.
+        """
+        ALTER TABLE documents ADD COLUMN stamp TEXT NOT NULL DEFAULT '';
+        CREATE INDEX documents_by_path ON documents (live, path, name, sha256, form, stamp);
+        CREATE INDEX documents_by_sha256 ON documents (sha256);
+        ALTER TABLE faults ADD COLUMN stamp TEXT NOT NULL DEFAULT '';
+        """,
+    ),
 )
 
 
@@ -68,8 +78,22 @@ class Stored:
     """A document as an earlier build left it."""
 
     id: int
+    name: str
     sha256: str
     form: str
+    stamp: str
+    """What the file system told of the file when it was read; empty where it was not to be trusted."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A live document whose file is elsewhere now."""
+
+    before: str
+    """The path that it had."""
+    found: Found
+    title: str
+    stamp: str
 
 
 def embedding_key(fingerprint: str, embedded: str) -> bytes:
@@ -101,7 +125,8 @@ class Store:
     # Facts and sources
 
     def facts(self) -> dict[str, str]:
-        """revision, embedding_model, fingerprint, dimensions, updated_at, builder; absent ones are not known yet."""
+        """revision, embedding_model, fingerprint, dimensions, updated_at, builder, chunks_per_second (of the last build
+        that embedded), devices; absent ones are not known yet."""
         return {key: value for key, value in self._rows("SELECT key, value FROM facts")}
 
     def set_facts(self, **facts: Any) -> None:
@@ -120,10 +145,37 @@ class Store:
 
     # Building
 
-    def documents(self, *, live: bool) -> dict[str, Stored]:
-        """The live or the staged documents by path."""
-        rows = self._rows("SELECT path, id, sha256, form FROM documents WHERE live = ?", live)
+    def documents(self, *, live: bool, under: Sequence[str] | None = None) -> dict[str, Stored]:
+        """The live or the staged documents by path; only those at and below the paths `under`, where they are given."""
+        sql = "SELECT path, id, name, sha256, form, stamp FROM documents WHERE live = ?"
+        if under is None:
+            rows = self._rows(sql, live)
+        else:
+            rows = []
+            for path in under:
+                rows += self._rows(f"{sql} AND path = ?", live, path)
+                rows += self._rows(f"{sql} AND path > ? AND path < ?", live, f"{path}/", f"{path}0")  # 0 follows /
         return {path: Stored(*rest) for path, *rest in rows}
+
+    def same_content(self, sha256: str, form: str) -> list[tuple[str, str]]:
+        """Path and title of the live documents that were read from these very bytes and cut in this form."""
+        rows = self._rows(
+            "SELECT path, title FROM documents WHERE sha256 = ? AND form = ? AND live = 1 ORDER BY path", sha256, form
+        )
+        return [(path, title) for path, title in rows]
+
+    def restamp(self, stamps: Mapping[str, str]) -> None:
+        """Remember that live documents, by path, were found as they are under new stamps."""
+        if stamps:
+            with transaction(self._database) as database:
+                database.executemany(
+                    "UPDATE documents SET stamp = ? WHERE path = ? AND live = 1",
+                    [(stamp, path) for path, stamp in stamps.items()],
+                )
+
+    def fault_stamps(self) -> dict[str, str]:
+        """The stamps of the files that the last build could not read, by path."""
+        return {path: stamp for path, stamp in self._rows("SELECT path, stamp FROM faults")}
 
     def stage(
         self,
@@ -133,16 +185,17 @@ class Store:
         chunks: Iterable[tuple[Chunk, bytes]],
         *,
         form: str,
+        stamp: str = "",
     ) -> None:
         """Keep a document that was read, with its chunks and the keys of their embeddings, until `promote`."""
         with transaction(self._database):
             self._database.execute("DELETE FROM documents WHERE path = ? AND live = 0", (str(found.path),))
             document = self._database.execute(
-                "INSERT INTO documents (path, name, title, sha256, form, size, modified, text, live)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+                "INSERT INTO documents (path, name, title, sha256, form, size, modified, text, live, stamp)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
                 (
                     str(found.path), found.name, source.title, content.sha256, form,
-                    len(content.data), content.modified, source.text,
+                    len(content.data), content.modified, source.text, stamp,
                 ),
             ).lastrowid  # fmt: skip
             self._add_chunks(
@@ -175,20 +228,38 @@ class Store:
                 for row in chunks
             )  # fmt: skip
 
+    def stage_copy(self, path: str, found: Found, *, title: str, modified: float, stamp: str) -> None:
+        """Stage what the live document at `path` holds, chunks and embeddings too, under another path."""
+        with transaction(self._database):
+            self._database.execute("DELETE FROM documents WHERE path = ? AND live = 0", (str(found.path),))
+            copied = self._database.execute(
+                "INSERT INTO documents (path, name, title, sha256, form, size, modified, text, live, stamp)"
+                " SELECT ?, ?, ?, sha256, form, size, ?, text, 0, ? FROM documents WHERE path = ? AND live = 1",
+                (str(found.path), found.name, title, modified, stamp, path),
+            ).lastrowid
+            self._database.execute(
+                "INSERT INTO chunks (document, start, end, text, heading, start_line, end_line, page, embedding)"
+                " SELECT ?, start, end, chunks.text, heading, start_line, end_line, page, embedding FROM chunks"
+                " JOIN documents ON documents.id = document WHERE path = ? AND live = 1 ORDER BY chunks.id",
+                (copied, path),
+            )
+
     def unstage(self, path: str) -> None:
         """Forget a staged document."""
         self._database.execute("DELETE FROM documents WHERE path = ? AND live = 0", (path,))
 
-    def not_embedded(self) -> int:
-        """How many different texts have no embedding yet."""
+    def not_embedded(self, *, staged: bool = False) -> int:
+        """How many different texts have no embedding yet; of staged documents only, or of all."""
         return self._one(
-            "SELECT count(DISTINCT embedding) FROM chunks WHERE embedding NOT IN (SELECT key FROM embeddings)"
+            f"SELECT count(DISTINCT embedding) FROM chunks WHERE {_of_staged(staged)}"
+            " embedding NOT IN (SELECT key FROM embeddings)"
         )
 
-    def next_to_embed(self, count: int) -> list[tuple[bytes, str]]:
+    def next_to_embed(self, count: int, *, staged: bool = False) -> list[tuple[bytes, str]]:
         """Keys and texts of the longest that have no embedding yet: of like length, so that little is padded."""
         rows = self._rows(
-            "SELECT embedding, heading, text FROM chunks WHERE embedding NOT IN (SELECT key FROM embeddings)"
+            f"SELECT embedding, heading, text FROM chunks WHERE {_of_staged(staged)}"
+            " embedding NOT IN (SELECT key FROM embeddings)"
             " GROUP BY embedding ORDER BY length(heading) + length(text) DESC, embedding LIMIT ?",
             count,
         )
@@ -206,41 +277,83 @@ class Store:
             self._database.executemany("INSERT OR REPLACE INTO embeddings (key, vector) VALUES (?, ?)", rows)
 
     def promote(
-        self, sources: Sequence[Path], found: Sequence[Found], faults: Sequence[Fault], facts: Mapping[str, Any]
+        self,
+        sources: Sequence[Path],
+        found: Sequence[Found],
+        faults: Sequence[Fault],
+        facts: Mapping[str, Any],
+        *,
+        moved: Sequence[Moved] = (),
+        stamps: Mapping[str, str] | None = None,
+        under: Sequence[str] | None = None,
     ) -> int:
         """Make the staged documents live in place of their older forms, and remove those that are not in `found`.
 
+        What it costs depends on what changes, where `under` says that only some was looked at.
+
         Args:
             sources: the files and folders that the index is built from, from now on.
-            found: every document that it holds, from now on.
-            faults: what could not be read.
+            found: every document that it holds at or below `under`, from now on.
+            faults: what could not be read there.
             facts: set with it.
+            moved: live documents that go on under another path; their new ones are in `found`.
+            stamps: new ones by path, of live documents that did not change otherwise, and of what could not be read.
+            under: the paths that were looked at; None: all there is.
 
         Returns:
             How many documents were removed.
         """
         with transaction(self._database) as database:
-            before = self._state()
-            database.execute("CREATE TEMP TABLE IF NOT EXISTS kept (path TEXT PRIMARY KEY, name TEXT)")
-            database.execute("DELETE FROM kept")
-            database.executemany("INSERT INTO kept VALUES (?, ?)", [(str(one.path), one.name) for one in found])
-            database.execute("DELETE FROM documents WHERE live = 0 AND path NOT IN (SELECT path FROM kept)")
-            removed = database.execute(
-                "DELETE FROM documents WHERE live = 1 AND path NOT IN (SELECT path FROM kept)"
-            ).rowcount
-            database.execute(
-                "DELETE FROM documents WHERE live = 1 AND path IN (SELECT path FROM documents WHERE live = 0)"
+            for one in moved:
+                database.execute(
+                    "UPDATE documents SET path = ?, name = ?, title = ?, stamp = ? WHERE path = ? AND live = 1",
+                    (str(one.found.path), one.found.name, one.title, one.stamp, one.before),
+                )
+            live = self.documents(live=True, under=under)
+            kept = {str(one.path): one.name for one in found}
+            faulty = {fault.path for fault in faults}
+            staged = {path: document for path, document in self.documents(live=False).items() if path in kept}
+            gone = [path for path in live if path not in kept]
+            renamed = [(name, path) for path, name in kept.items() if path in live and live[path].name != name]
+            replaced = [live[path].id for path in (*gone, *(path for path in staged if path in live))]
+            database.execute("CREATE TEMP TABLE IF NOT EXISTS doubtful (key BLOB PRIMARY KEY)")
+            database.execute("DELETE FROM doubtful")
+            for document in replaced:
+                database.execute(
+                    "INSERT OR IGNORE INTO doubtful SELECT embedding FROM chunks WHERE document = ?", (document,)
+                )
+                database.execute("DELETE FROM documents WHERE id = ?", (document,))
+            database.executemany(
+                "UPDATE documents SET live = 1, name = ? WHERE path = ? AND live = 0",
+                [(kept[path], path) for path in staged],
             )
-            database.execute("UPDATE documents SET live = 1")
-            database.execute("UPDATE documents SET name = (SELECT name FROM kept WHERE kept.path = documents.path)")
-            database.execute("DELETE FROM embeddings WHERE key NOT IN (SELECT embedding FROM chunks)")
-            database.execute("DELETE FROM sources")
-            database.executemany("INSERT INTO sources (path) VALUES (?)", [(str(path),) for path in sources])
-            database.execute("DELETE FROM faults")
-            database.executemany("INSERT INTO faults VALUES (?, ?)", [(fault.path, fault.reason) for fault in faults])
-            changed = self._state() != before
-            self._set_facts({**facts, "revision": self.revision + 1 if changed else self.revision})
-        return removed
+            database.executemany("UPDATE documents SET name = ? WHERE path = ? AND live = 1", renamed)
+            database.executemany(
+                "UPDATE documents SET stamp = ? WHERE path = ? AND live = 1",
+                [(stamp, path) for path, stamp in (stamps or {}).items() if path not in faulty],
+            )
+            if under is None:
+                database.execute("DELETE FROM documents WHERE live = 0")
+                database.execute("DELETE FROM embeddings WHERE key NOT IN (SELECT embedding FROM chunks)")
+                database.execute("DELETE FROM faults")
+                database.execute("DELETE FROM sources")
+                database.executemany("INSERT INTO sources (path) VALUES (?)", [(str(path),) for path in sources])
+            else:
+                database.execute(
+                    "DELETE FROM embeddings WHERE key IN (SELECT key FROM doubtful)"
+                    " AND NOT EXISTS (SELECT 1 FROM chunks WHERE embedding = embeddings.key)"
+                )
+                database.executemany(
+                    "DELETE FROM faults WHERE path = ? OR path > ? AND path < ?",
+                    [(path, f"{path}/", f"{path}0") for path in under],
+                )
+            database.executemany(
+                "INSERT INTO faults (path, reason, stamp) VALUES (?, ?, ?)",
+                [(fault.path, fault.reason, (stamps or {}).get(fault.path, "")) for fault in faults],
+            )
+            changed = bool(moved or staged or gone or renamed)
+            self._set_facts({**facts, "revision": self.revision + 1 if changed or not self.revision else self.revision})
+        return len(gone)
 
     # Reading
 
@@ -309,9 +422,6 @@ class Store:
             rows,
         )
 
-    def _state(self) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in self._rows("SELECT id, name FROM documents WHERE live = 1 ORDER BY id")]
-
     def _set_facts(self, facts: Mapping[str, Any]) -> None:
         for key, value in facts.items():
             if value is None:
@@ -324,3 +434,7 @@ class Store:
 
     def _one(self, sql: str) -> int:
         return self._database.execute(sql).fetchone()[0]
+
+
+def _of_staged(staged: bool) -> str:
+    return "document IN (SELECT id FROM documents WHERE live = 0) AND" if staged else ""
