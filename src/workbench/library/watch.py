@@ -7,6 +7,7 @@ done nothing is done twice.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 import traceback
@@ -150,12 +151,12 @@ class Follower:
 
     def _list(self) -> None:
         """Notice indexes that came, went, or have other sources."""
-        names = {name for name in self._names() if (self._workspace.index(name) / FILE).is_file()}
+        names = {name for name in self._names() if (self._workspace.indexes / name / FILE).is_file()}
         for name in self._followed.keys() - names:
             self._followed.pop(name).close()
-            in_step.withdraw(self._workspace.index(name))
+            in_step.withdraw(self._workspace.indexes / name)
         for name in sorted(names):
-            one = self._followed.setdefault(name, _Followed(self._workspace.index(name), self._wake))
+            one = self._followed.setdefault(name, _Followed((self._workspace.indexes / name), self._wake))
             database = _database_stamp(one.folder)
             if database != one.database:
                 one.database = database
@@ -364,7 +365,7 @@ def _facts(folder: Path) -> tuple[list[Path], int]:
     try:
         with Store(folder) as store:
             return (store.sources(), store.revision) if store.revision else ([], 0)
-    except UserError:  # damaged, which whoever opens it is told
+    except (UserError, sqlite3.Error):  # damaged, which whoever opens it is told
         return [], 0
 
 
