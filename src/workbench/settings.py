@@ -22,6 +22,14 @@ class ServerSettings(_Section):
     """TCP port; 0 takes a free one."""
 
 
+class LibrarySettings(_Section):
+    """How indexes are kept."""
+
+    watch: bool = True
+    """Whether the server follows the folders of the indexes: what is saved, moved or deleted there is in the answers
+    within seconds."""
+
+
 class RetrievalSettings(_Section):
     """How passages are searched for a question."""
 
@@ -53,6 +61,7 @@ class Settings(_Section):
     """What the model is told before every chat."""
     theme: str = "textual-dark"
     """The app's theme."""
+    library: LibrarySettings = LibrarySettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     generation: GenerationSettings = GenerationSettings()
     server: ServerSettings = ServerSettings()

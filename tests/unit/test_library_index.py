@@ -13,6 +13,7 @@ from sample_library import FakeEmbedder, Reporter, build_with, write_pdf
 
 from workbench.errors import UserError
 from workbench.library import catalogue, vectors
+from workbench.library.identity import OtherEmbedder
 from workbench.library.index import Index
 from workbench.library.search import RRF_K, fuse
 from workbench.library.store import Store
@@ -143,7 +144,14 @@ def test_a_bad_file_is_told_and_skipped_and_a_known_one_stays(docs: Path, tmp_pa
 def test_other_weights_mean_embedding_anew(docs: Path, tmp_path: Path) -> None:
     build_with(tmp_path / "i", [docs], FakeEmbedder())
     other = FakeEmbedder("other", dimensions=32)
-    assert build_with(tmp_path / "i", None, other).embedded == 4
+    before = ask(Index(tmp_path / "i"), "What do dogs pay?")
+    with pytest.raises(OtherEmbedder, match=r"4 chunks to embed anew.*`workbench index update i --reembed`"):
+        build_with(tmp_path / "i", None, other)
+    with pytest.raises(OtherEmbedder, match="is embedded with fake; with other all of it is embedded anew"):
+        build_with(tmp_path / "i", [docs], other, chosen="other")
+    assert other.embedded == []
+    assert ask(Index(tmp_path / "i"), "What do dogs pay?") == before  # it answers as it did
+    assert build_with(tmp_path / "i", None, other, reembed=True).embedded == 4
     index = Index(tmp_path / "i")
     assert (index.fingerprint, index.dimensions) == ("other", 32)
     with pytest.raises(UserError, match="does not fit"):
@@ -156,7 +164,7 @@ def test_other_weights_embed_anew_what_can_no_longer_be_read(docs: Path, tmp_pat
     build_with(tmp_path / "i", [docs], FakeEmbedder())
     (docs / "lamps.md").write_bytes(b"\0torn")
     other = FakeEmbedder("other", dimensions=32)
-    built = build_with(tmp_path / "i", None, other)
+    built = build_with(tmp_path / "i", None, other, reembed=True)
     assert (built.documents, built.chunks, built.embedded, len(built.faults)) == (3, 4, 4, 1)
     vector = other.encode(["whale oil lamp"], query=True)[0]
     first = Index(tmp_path / "i").search("whale oil lamp", vector, 3)[0]

@@ -56,6 +56,12 @@ class Engine:
         self._settings_read: tuple[object, Settings] | None = None
         self._lock = threading.Lock()
 
+    def follow(self) -> None:
+        """Keep the workspace's indexes in step with their folders from now on, in a thread of its own."""
+        from workbench.chat.following import Following
+
+        Following(self._workspace, self._retrieval).start()
+
     def models(self) -> list[str]:
         """The names of all hybrids of the workspace: every base, with and without its adapters and the indexes."""
         from workbench.library.catalogue import indexes

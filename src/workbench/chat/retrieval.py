@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from workbench.chat.answer import UnknownModel
+from workbench.errors import UserError
 from workbench.library.index import Index, embedder_of
 from workbench.models import local
 from workbench.workspace import Workspace
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
     from workbench.library.search import Hit
     from workbench.models.embed import Embedder
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
 
 class Retrieval:
@@ -52,6 +57,27 @@ class Retrieval:
             UnknownModel: there is no such embedding model.
         """
         return self._thread.submit(self._embed, model, texts).result()
+
+    def embedder(self, model: str) -> Embedder:
+        """An embedding model by its name, loaded; it is only to be used by `compute`.
+
+        Raises:
+            UnknownModel: there is no such embedding model.
+        """
+        return self._thread.submit(self._embedder, model).result()
+
+    def compute(self, function: Callable[[Argument], Result], argument: Argument) -> Result:
+        """Call a function in the thread that embeds, in its turn."""
+        return self._thread.submit(function, argument).result()
+
+    def refresh(self, index: str) -> None:
+        """Open an index that is held open again, for it was updated, so that no question has to wait for that."""
+        if index in self._indexes:
+            self._thread.submit(self._refresh, index)
+
+    def _refresh(self, name: str) -> None:
+        with contextlib.suppress(UserError):  # told to who searches it
+            len(self._index(name))
 
     def _search(self, name: str, query: str, k: int, mode: str) -> list[Hit]:
         index = self._index(name)

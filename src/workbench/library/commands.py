@@ -17,6 +17,13 @@ from workbench.workspace import Workspace, find
 
 app = output.subcommands("Libraries: index documents, keep them current, search them.")
 Name = Annotated[str, typer.Argument(help="The index's name.")]
+Embedding = Annotated[
+    str | None,
+    typer.Option("--embedder", help="The embedding model; default: the index's own, of a new one the settings'."),
+]
+Reembed = Annotated[
+    bool, typer.Option("--reembed", help="Embed everything anew, where the embedding model is another than it was.")
+]
 Follow = Annotated[bool, typer.Option("--follow/--no-follow", help="Stay and show its progress; or only start it.")]
 SearchFunction = Callable[[Workspace, str, str, int, str], Sequence[Any]]
 """Search through the server: workspace, index, question, k, mode; gives hits, as `Hit` or as mappings of its fields."""
@@ -30,6 +37,8 @@ def build(
     name: Name,
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files and folders.")],
     add: Annotated[bool, typer.Option("--add", help="Keep what it was built from, too.")] = False,
+    embedder: Embedding = None,
+    reembed: Reembed = False,
     follow: Follow = True,
     json: AsJson = False,
     workspace: InWorkspace = None,
@@ -39,17 +48,38 @@ def build(
     for given, source in zip(paths, sources, strict=True):
         if not source.exists():
             raise UserError("no such file or folder", where=given)
-    _start(find(workspace), name, {"paths": [str(path) for path in sources], "add": add}, follow=follow, json=json)
+    found = find(workspace)
+    chosen = _embedder(found, name, embedder, reembed=reembed)
+    _start(found, name, {"paths": [str(path) for path in sources], "add": add, **chosen}, follow=follow, json=json)
 
 
 @app.command()
-def update(name: Name, follow: Follow = True, json: AsJson = False, workspace: InWorkspace = None) -> None:
+def update(
+    name: Name,
+    embedder: Embedding = None,
+    reembed: Reembed = False,
+    follow: Follow = True,
+    json: AsJson = False,
+    workspace: InWorkspace = None,
+) -> None:
     """Bring an index up to date with its files; only what changed is read and embedded."""
     from workbench.library.catalogue import documents
 
     found = find(workspace)
     documents(found, name)  # that there is one, before a job is made for it
-    _start(found, name, {"update": True}, follow=follow, json=json)
+    chosen = _embedder(found, name, embedder, reembed=reembed)
+    _start(found, name, {"update": True, **chosen}, follow=follow, json=json)
+
+
+@app.command()
+def watch(name: Name, json: AsJson = False, workspace: InWorkspace = None) -> None:
+    """Keep an index in step with its files until ctrl+c; the server does so by itself while it runs."""
+    from workbench.library import watch as watching
+    from workbench.library.catalogue import documents
+
+    found = find(workspace)
+    documents(found, name)
+    watching.in_foreground(found, name, output.print_json if json else lambda line: output.say(watching.describe(line)))
 
 
 @app.command()
@@ -145,6 +175,24 @@ def _built(workspace: Workspace, name: str) -> Path:
 
     documents(workspace, name)  # that there is one
     return workspace.index(name)
+
+
+def _embedder(workspace: Workspace, name: str, embedder: str | None, *, reembed: bool) -> dict[str, Any]:
+    """A job's arguments for the embedding model that is asked for; refused, before a job is made, if that would mean
+    embedding everything anew and nobody said so. Of settings that name another than the index's, it is only told."""
+    from workbench.library.identity import embedders
+
+    compared = embedders(workspace, name, embedder)
+    embedder = workspace.model(embedder) if embedder else None
+    if compared is not None and not reembed:
+        compared.check()
+        wanted = workspace.settings().embedding_model
+        if embedder is None and wanted != compared.embedded_with:
+            output.warn(
+                f"The index {name} keeps {compared.embedded_with}; configs/settings.yaml says {wanted}."
+                f" To change over: `workbench index update {name} --embedder {wanted} --reembed`."
+            )
+    return {"embedder": embedder, "reembed": reembed} if embedder or reembed else {}
 
 
 def _start(workspace: Workspace, name: str, arguments: dict[str, Any], *, follow: bool, json: bool) -> None:

@@ -215,7 +215,7 @@ def embedder_of(index: Index) -> Embedder:
     if local.fingerprint(folder) != index.fingerprint:
         raise UserError(
             f"the index {index.name!r} was built with other weights of {index.embedding_model}",
-            do=f"Bring it up to date with `workbench index update {index.name}`.",
+            do=f"Put the old weights back, or embed it anew with `workbench index update {index.name} --reembed`.",
         )
     from workbench.models.embed import Embedder
 

@@ -65,6 +65,16 @@ MIGRATIONS = (
         """,
     ),
     (
+        "stamps-of-files",
+        # The index answers what an update asks of every document: `live` itself stands behind the text in the row.
+        """
+        ALTER TABLE documents ADD COLUMN stamp TEXT NOT NULL DEFAULT '';
+        CREATE INDEX documents_by_path ON documents (live, path, name, sha256, form, stamp);
+        CREATE INDEX documents_by_sha256 ON documents (sha256);
+        ALTER TABLE faults ADD COLUMN stamp TEXT NOT NULL DEFAULT '';
+        """,
+    ),
+    (
         "books-of-what-changed",
         """
         CREATE INDEX documents_brief ON documents (live, id, name, title, path, modified, size);
@@ -120,8 +130,22 @@ class Stored:
     """A document as an earlier build left it."""
 
     id: int
+    name: str
     sha256: str
     form: str
+    stamp: str
+    """What the file system told of the file when it was read; empty where it was not to be trusted."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A live document whose file is elsewhere now."""
+
+    before: str
+    """The path that it had."""
+    found: Found
+    title: str
+    stamp: str
 
 
 def embedding_key(fingerprint: str, embedded: str) -> bytes:
@@ -153,7 +177,8 @@ class Store:
     # Facts and sources
 
     def facts(self) -> dict[str, str]:
-        """revision, embedding_model, fingerprint, dimensions, chunks, updated_at, builder; absent: not known."""
+        """revision, embedding_model, fingerprint, dimensions, chunks, updated_at, builder, chunks_per_second (of
+        the last build that embedded), devices; absent ones are not known yet."""
         return {key: value for key, value in self._rows("SELECT key, value FROM facts")}
 
     def set_facts(self, **facts: Any) -> None:
@@ -172,10 +197,37 @@ class Store:
 
     # Building
 
-    def documents(self, *, live: bool) -> dict[str, Stored]:
-        """The live or the staged documents by path."""
-        rows = self._rows("SELECT path, id, sha256, form FROM documents WHERE live = ?", live)
+    def documents(self, *, live: bool, under: Sequence[str] | None = None) -> dict[str, Stored]:
+        """The live or the staged documents by path; only those at and below the paths `under`, where they are given."""
+        sql = "SELECT path, id, name, sha256, form, stamp FROM documents WHERE live = ?"
+        if under is None:
+            rows = self._rows(sql, live)
+        else:
+            rows = []
+            for path in under:
+                rows += self._rows(f"{sql} AND path = ?", live, path)
+                rows += self._rows(f"{sql} AND path > ? AND path < ?", live, f"{path}/", f"{path}0")  # 0 follows /
         return {path: Stored(*rest) for path, *rest in rows}
+
+    def same_content(self, sha256: str, form: str) -> list[tuple[str, str]]:
+        """Path and title of the live documents that were read from these very bytes and cut in this form."""
+        rows = self._rows(
+            "SELECT path, title FROM documents WHERE sha256 = ? AND form = ? AND live = 1 ORDER BY path", sha256, form
+        )
+        return [(path, title) for path, title in rows]
+
+    def restamp(self, stamps: Mapping[str, str]) -> None:
+        """Remember that live documents, by path, were found as they are under new stamps."""
+        if stamps:
+            with transaction(self._database) as database:
+                database.executemany(
+                    "UPDATE documents SET stamp = ? WHERE path = ? AND live = 1",
+                    [(stamp, path) for path, stamp in stamps.items()],
+                )
+
+    def fault_stamps(self) -> dict[str, str]:
+        """The stamps of the files that the last build could not read, by path."""
+        return {path: stamp for path, stamp in self._rows("SELECT path, stamp FROM faults")}
 
     def stage(
         self,
@@ -185,16 +237,17 @@ class Store:
         chunks: Iterable[tuple[Chunk, bytes]],
         *,
         form: str,
+        stamp: str = "",
     ) -> None:
         """Keep a document that was read, with its chunks and the keys of their embeddings, until `promote`."""
         with transaction(self._database):
             self._database.execute("DELETE FROM documents WHERE path = ? AND live = 0", (str(found.path),))
             document = self._database.execute(
-                "INSERT INTO documents (path, name, title, sha256, form, size, modified, text, live)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+                "INSERT INTO documents (path, name, title, sha256, form, size, modified, text, live, stamp)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
                 (
                     str(found.path), found.name, source.title, content.sha256, form,
-                    len(content.data), content.modified, source.text,
+                    len(content.data), content.modified, source.text, stamp,
                 ),
             ).lastrowid  # fmt: skip
             self._add_chunks(
@@ -227,6 +280,22 @@ class Store:
                 for row in chunks
             )  # fmt: skip
 
+    def stage_copy(self, path: str, found: Found, *, title: str, modified: float, stamp: str) -> None:
+        """Stage what the live document at `path` holds, chunks and embeddings too, under another path."""
+        with transaction(self._database):
+            self._database.execute("DELETE FROM documents WHERE path = ? AND live = 0", (str(found.path),))
+            copied = self._database.execute(
+                "INSERT INTO documents (path, name, title, sha256, form, size, modified, text, live, stamp)"
+                " SELECT ?, ?, ?, sha256, form, size, ?, text, 0, ? FROM documents WHERE path = ? AND live = 1",
+                (str(found.path), found.name, title, modified, stamp, path),
+            ).lastrowid
+            self._database.execute(
+                "INSERT INTO chunks (document, start, end, text, heading, start_line, end_line, page, embedding)"
+                " SELECT ?, start, end, chunks.text, heading, start_line, end_line, page, embedding FROM chunks"
+                " JOIN documents ON documents.id = document WHERE path = ? AND live = 1 ORDER BY chunks.id",
+                (copied, path),
+            )
+
     def unstage(self, path: str) -> None:
         """Forget a staged document."""
         self._database.execute("DELETE FROM documents WHERE path = ? AND live = 0", (path,))
@@ -256,50 +325,81 @@ class Store:
             self._database.executemany("INSERT OR REPLACE INTO embeddings (key, vector) VALUES (?, ?)", rows)
 
     def promote(
-        self, sources: Sequence[Path], found: Sequence[Found], faults: Sequence[Fault], facts: Mapping[str, Any]
+        self,
+        sources: Sequence[Path],
+        found: Sequence[Found],
+        faults: Sequence[Fault],
+        facts: Mapping[str, Any],
+        *,
+        moved: Sequence[Moved] = (),
+        stamps: Mapping[str, str] | None = None,
+        under: Sequence[str] | None = None,
     ) -> int:
         """Make the staged documents live in place of their older forms, and remove those that are not in `found`.
 
+        What it costs depends on what changes, where `under` says that only some was looked at.
+
         Args:
             sources: the files and folders that the index is built from, from now on.
-            found: every document that it holds, from now on.
-            faults: what could not be read.
+            found: every document that it holds at or below `under`, from now on.
+            faults: what could not be read there.
             facts: set with it.
+            moved: live documents that go on under another path; their new ones are in `found`.
+            stamps: new ones by path, of live documents that did not change otherwise, and of what could not be read.
+            under: the paths that were looked at; None: all there is.
 
         Returns:
             How many documents were removed.
         """
         with transaction(self._database) as database:
             before = self.sequence
-            database.execute("CREATE TEMP TABLE IF NOT EXISTS kept (path TEXT PRIMARY KEY, name TEXT)")
-            database.execute("DELETE FROM kept")
-            database.executemany("INSERT INTO kept VALUES (?, ?)", [(str(one.path), one.name) for one in found])
-            database.execute("DELETE FROM documents WHERE live = 0 AND path NOT IN (SELECT path FROM kept)")
-            removed = database.execute(
-                "DELETE FROM documents WHERE live = 1 AND path NOT IN (SELECT path FROM kept)"
-            ).rowcount
-            database.execute(
-                "DELETE FROM documents WHERE live = 1 AND path IN (SELECT path FROM documents WHERE live = 0)"
+            for one in moved:
+                database.execute(
+                    "UPDATE documents SET path = ?, name = ?, title = ?, stamp = ? WHERE path = ? AND live = 1",
+                    (str(one.found.path), one.found.name, one.title, one.stamp, one.before),
+                )
+            live = self.documents(live=True, under=under)
+            kept = {str(one.path): one.name for one in found}
+            faulty = {fault.path for fault in faults}
+            staged = {path: document for path, document in self.documents(live=False).items() if path in kept}
+            gone = [path for path in live if path not in kept]
+            renamed = [(name, path) for path, name in kept.items() if path in live and live[path].name != name]
+            replaced = [live[path].id for path in (*gone, *(path for path in staged if path in live))]
+            database.executemany("DELETE FROM documents WHERE id = ?", [(document,) for document in replaced])
+            database.executemany(
+                "UPDATE documents SET live = 1, name = ? WHERE path = ? AND live = 0",
+                [(kept[path], path) for path in staged],
             )
-            database.execute("UPDATE documents SET live = 1 WHERE live = 0")
-            renamed = database.execute(
-                "UPDATE documents SET name = kept.name FROM kept"
-                " WHERE kept.path = documents.path AND documents.live = 1 AND documents.name <> kept.name"
-            ).rowcount
+            database.executemany("UPDATE documents SET name = ? WHERE path = ? AND live = 1", renamed)
+            database.executemany(
+                "UPDATE documents SET stamp = ? WHERE path = ? AND live = 1",
+                [(stamp, path) for path, stamp in (stamps or {}).items() if path not in faulty],
+            )
+            if under is None:
+                database.execute("DELETE FROM documents WHERE live = 0")
+                database.execute("DELETE FROM faults")
+                database.execute("DELETE FROM sources")
+                database.executemany("INSERT INTO sources (path) VALUES (?)", [(str(path),) for path in sources])
+            else:
+                database.executemany(
+                    "DELETE FROM faults WHERE path = ? OR path > ? AND path < ?",
+                    [(path, f"{path}/", f"{path}0") for path in under],
+                )
             self._remove_loose_embeddings()
-            database.execute("DELETE FROM sources")
-            database.executemany("INSERT INTO sources (path) VALUES (?)", [(str(path),) for path in sources])
-            database.execute("DELETE FROM faults")
-            database.executemany("INSERT INTO faults VALUES (?, ?)", [(fault.path, fault.reason) for fault in faults])
-            changed = renamed or self.sequence != before
+            database.executemany(
+                "INSERT INTO faults (path, reason, stamp) VALUES (?, ?, ?)",
+                [(fault.path, fault.reason, (stamps or {}).get(fault.path, "")) for fault in faults],
+            )
+            changed = bool(moved or staged or gone or renamed)
+            revision = self.revision
             self._set_facts(
                 {
                     **facts,
-                    "revision": self.revision + 1 if changed else self.revision,
+                    "revision": revision + 1 if changed or not revision else revision,
                     "chunks": self._chunks_before(before) + self._balance(before),
                 }
             )
-        return removed
+        return len(gone)
 
     # What changed
 
