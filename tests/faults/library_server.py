@@ -1,8 +1,8 @@
 """Updates a library in children of one process that has imported everything, so that a hundred of them take seconds.
 
-A program: JSON lines in, JSON lines out. An order is {"do": "update", "folder", "kind", "at", "room"} or {"do": "ask",
-"folder"} or {"do": "compact", ...} as "update"; an answer {"code", ...}, the code negative for a signal. "room" is how
-many bytes a file may have, for what native code writes: the system then refuses to write on, as on a full disk.
+A program: JSON lines in, JSON lines out. An order is {"do", "folder", "kind", "at", "room"}, to do "update", "rebuild" or
+"compact", or {"do": "ask", "folder"}; an answer {"code", ...}, the code negative for a signal. "room" is how many bytes
+a file may have, for what native code writes: the system then refuses to write on, as on a full disk.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ def update(order: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> Non
         lambda what: tell({"fired": what.replace(str(folder), ""), "embedded": embedder.embedded}),
     )  # fmt: skip
     injector.install()
+    if order["do"] == "rebuild":  # as of a library so small that all is made anew
+        caches.WHOLE_BELOW = 10_000
     if order.get("room"):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["room"], resource.RLIM_INFINITY))

@@ -86,6 +86,14 @@ def test_an_update_disturbed_at_any_change(
     disturb(order, "update", kind, stride, template, tmp_path, [before, after], after)
 
 
+@pytest.mark.parametrize(("kind", "stride"), [*every("kill", 13), *every("full", 17)])
+def test_an_update_that_makes_all_anew_disturbed_at_any_change(
+    kind: str, stride: int, library: tuple[Path, dict[str, Any], dict[str, Any]], order: Order, tmp_path: Path
+) -> None:
+    template, before, after = library
+    disturb(order, "rebuild", kind, stride, template, tmp_path, [before, after], after)
+
+
 @pytest.mark.parametrize(("kind", "stride"), [*every("kill", 13), *every("power", 29), *every("full", 23)])
 def test_a_compaction_disturbed_at_any_change(
     kind: str, stride: int, library: tuple[Path, dict[str, Any], dict[str, Any]], order: Order, tmp_path: Path

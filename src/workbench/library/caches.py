@@ -378,6 +378,8 @@ def _put(folder: Path, store: Store, aside: Path, manifest: Manifest, before: Ma
             hashes[name] = files.sha256_of(path)
     if (aside / manifest.lexical_folder).is_dir():
         files.fsync_folder(aside / manifest.lexical_folder)
+    for left in folder.glob(".*.json.*.tmp"):  # by a process that was killed while it wrote a manifest
+        left.unlink(missing_ok=True)
     for path in aside.iterdir():
         path.rename(folder / path.name)
     files.fsync_folder(folder)

@@ -208,7 +208,7 @@ class Vectors:
         self, segment: Segment, vector: np.ndarray, k: int, wanted: np.ndarray | None, share: float
     ) -> tuple[np.ndarray, np.ndarray]:
         """The nearest k of a segment that are neither gone nor filtered out."""
-        ask = int(k / share * 1.2) + (k // 4 if len(self._removed) else 0)
+        ask = (k if wanted is None else int(k / share * 1.2)) + (k // 4 if len(self._removed) else 0)
         while True:
             ids, scores = segment.nearest(vector, ask)
             kept = ~among(ids, self._removed)
