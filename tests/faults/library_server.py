@@ -1,6 +1,6 @@
 """Updates a library in children of one process that has imported everything, so that a hundred of them take seconds.
 
-A program: JSON lines in, JSON lines out. An order is {"do", "folder", "kind", "at", "room"}, to do "update", "rebuild" or
+A program: JSON lines in, JSON lines out. An order is {"do", "folder", "kind", "at", "room"}, to "update", "rebuild" or
 "compact", or {"do": "ask", "folder"}; an answer {"code", ...}, the code negative for a signal. "room" is how many bytes
 a file may have, for what native code writes: the system then refuses to write on, as on a full disk.
 """

@@ -176,6 +176,8 @@ def publish(folder: Path, store: Store) -> Manifest:
         int(facts["revision"]), store.sequence, store.count_chunks(), int(facts["dimensions"]), vectors.best_dtype(),
         facts["fingerprint"], {}, None, f"lexical-{_next_number(folder)}", {},
     )  # fmt: skip
+    if manifest.chunks != store.counts()[1]:  # somebody changed the database by hand
+        store.set_facts(chunks=manifest.chunks)
     with _aside(folder) as aside:
         segments = _write_segments(folder, aside, manifest, manifest.chunks, store.live_vectors())
         lexical.write(aside / manifest.lexical_folder, store.live_texts())
