@@ -24,7 +24,7 @@ from workbench.library.store import Store
 from workbench.workspace import Workspace, init
 
 _PATIENCE = 600.0
-WORDS = [
+WORDS = (
     "anchor",
     "brass",
     "copper",
@@ -34,13 +34,10 @@ WORDS = [
     "garnet",
     "harbour",
     "indigo",
-    "juniper",
     "kelp",
     "lantern",
-    "marble",
-    "nickel",
     "opal",
-]
+)
 
 
 def measure(workspace: Workspace, docs: Path, rounds: int) -> dict[str, list[float]]:
@@ -105,7 +102,7 @@ def burst(workspace: Workspace, folder: Path, count: int) -> tuple[float, float,
 
 
 def _room(number: int, word: str) -> str:
-    words = " ".join(WORDS[(number // step) % len(WORDS)] for step in (1, 15, 225))
+    words = " ".join(WORDS[(number // step) % len(WORDS)] for step in (1, 11, 121))
     return f"# Room {number}\n\nThe {word} of room {number} is kept by {words}.\n"
 
 

@@ -19,7 +19,9 @@ from screens.modals.document import DocumentViewer
 from screens.widgets.hits import Hits
 from screens.widgets.text_pane import TextPane
 from workbench.jobs import control
+from workbench.library import in_step
 from workbench.library.documents import Fault
+from workbench.library.in_step import InStep
 from workbench.workspace import Workspace
 
 Settle = Callable[..., Any]
@@ -140,15 +142,41 @@ async def test_update_starts_a_build_of_the_same_sources_and_its_failure_is_told
     async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
         await pilot.press("4")
         await settle(pilot)
+        await pilot.press("u")  # its model has other weights than it was embedded with: nothing is done unasked
+        await settle(pilot)
+        said = " ".join(re.sub(r"[^\w().-]+", " ", painted(pilot)).split())
+        assert "was built with other weights of all-minilm-l6-v2 than are here now (8 chunks to embed anew)" in said
+        await pilot.press("enter")
+        await settle(pilot)
+        assert not control.jobs(workspace)
         await pilot.press("u")
+        await settle(pilot)
+        await pilot.press("down", "enter")
         await until(pilot, lambda: "failed: /nowhere/at/all" in painted(pilot))
         await settle(pilot)
         (job,) = control.jobs(workspace)
-        assert job.spec["arguments"] == {"name": "handbook", "update": True}
+        asked = {"embedder": "all-minilm-l6-v2", "reembed": True}
+        assert job.spec["arguments"] == {"name": "handbook", "update": True, **asked}
         assert "museum-hours.md" in painted(pilot), "what it held it still holds"
         await pilot.press("u")
         await until(pilot, lambda: job.status().attempt == 2 and not job.status().live)
         assert len(control.jobs(workspace)) == 1, "the failed job itself goes on"
+
+
+async def test_whether_an_index_is_in_step_is_shown_as_it_changes(workspace: Workspace, settle: Settle) -> None:
+    write_index(workspace, "handbook")
+    folder = workspace.index("handbook")
+    in_step.write(folder, InStep("in step"))
+    async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+        await pilot.press("4")
+        await settle(pilot)
+        assert "in step" in painted(pilot)
+        in_step.write(folder, InStep("updating", 3, 12))
+        await until(pilot, lambda: "updating: 3 of 12 files" in painted(pilot))
+        in_step.write(folder, InStep("behind", why="/srv/handbook: no such file or folder"))
+        await until(pilot, lambda: "not in step: /srv/handbook: no such file" in painted(pilot))
+        in_step.withdraw(folder)
+        await until(pilot, lambda: "in step" not in painted(pilot))
 
 
 async def test_documents_are_listed_read_and_opened(workspace: Workspace, settle: Settle) -> None:

@@ -122,7 +122,7 @@ def build(
             under = None
             found, faults = documents.find(sources)
         else:
-            under = list(changes.below(only))
+            under = changes.below(sources, only)
             found, faults = changes.find_below(store, sources, [Path(path) for path in under])
         name = chosen or store.facts().get("embedding_model", embedding_model)
         with _at_work(store, shown=only is None):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from workbench.errors import UserError
@@ -137,13 +137,21 @@ def _is_open(path: Path, root: Path) -> bool:
     return True
 
 
-def below(paths: Sequence[Path]) -> Iterator[str]:
-    """The paths as text, without those that lie below others of them."""
-    last = None
-    for path in sorted(paths, key=lambda path: path.parts):
-        if last is None or not path.is_relative_to(last):
-            last = path
-            yield os.fspath(path)
+def below(sources: Sequence[Path], paths: Iterable[Path]) -> list[str]:
+    """Those of the paths that lie in the sources, as text, without those below others of them; where a path holds a
+    whole source, the source stands for it."""
+    roots = list(dict.fromkeys(source.resolve() for source in sources))
+    inside: set[Path] = set()
+    for path in paths:
+        if any(path.is_relative_to(root) for root in roots):
+            inside.add(path)
+        else:
+            inside.update(root for root in roots if root.is_relative_to(path))
+    outermost: list[Path] = []
+    for path in sorted(inside, key=lambda path: path.parts):
+        if not outermost or not path.is_relative_to(outermost[-1]):
+            outermost.append(path)
+    return [os.fspath(path) for path in outermost]
 
 
 def _sha256(path: Path) -> str | None:

@@ -117,6 +117,7 @@ def list_(
     if name is None:
         rows = [vars(summary) for summary in catalogue.indexes(found)]
         columns = ["name", "state", "documents", "chunks", "updated", "embedding_model"]
+        columns += ["files"] if any(row["in_step"] for row in rows) else []
         empty = "No indexes yet. Make one with `workbench index build NAME PATH`."
     else:
         rows = [vars(row) for row in catalogue.documents(found, name)]
@@ -127,6 +128,7 @@ def list_(
             output.print_json(row)
         return
     for row in rows:
+        row["files"] = row["in_step"].in_words if row.get("in_step") else None
         for column, key in (("updated", "updated_at"), ("modified", "modified")):
             if row.get(key) is not None:
                 row[column] = time.strftime("%Y-%m-%d %H:%M", time.localtime(row[key]))

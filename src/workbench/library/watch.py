@@ -37,8 +37,9 @@ _POLL = 2.0  # and where it does not
 _REST = 20  # times as long as a look took, nothing is looked at again
 _BREATH = 2.0  # times as long as an update took, the next one waits, so that answers keep most of the processor
 _RETRY = 2.0  # seconds
-_STILL = 1.0  # seconds without a change after which many files count as all that change
-_LONGEST = 60.0  # seconds that many files are waited for
+_FEW = 16  # files that are read at once; of more, the rest is probably still being written
+_STILL = 0.5  # seconds without a change after which more than a few files count as all that change
+_LONGEST = 60.0  # seconds that they are waited for
 _TICK = 1.0  # seconds between two looks at which indexes there are
 
 
@@ -212,7 +213,7 @@ class Follower:
                 count = len(paths)
             else:
                 changes.check_there(store, one.sources)
-                paths = [Path(path) for path in changes.below([Path(path) for path in taken])]
+                paths = [Path(path) for path in changes.below(one.sources, map(Path, taken))]
                 found, _ = changes.find_below(store, one.sources, paths)
                 known = store.documents(live=True, under=[str(path) for path in paths])
                 count = len({str(each.path) for each in found} | known.keys())
@@ -222,10 +223,11 @@ class Follower:
             return
         if (compared := embedders(self._workspace, one.name)) is not None:
             compared.check()
-        if count > MANY and time.monotonic() - one.grew < _STILL and time.monotonic() - one.began < _LONGEST:
+        now = time.monotonic()
+        if count > _FEW and now - one.grew < _STILL and now - one.began < _LONGEST:
             one.put_back(taken)
             one.look = every_file
-            one.not_before = time.monotonic() + _STILL / 2
+            one.not_before = now + _STILL / 2
             self._show(one, InStep("updating", total=count))
         elif count > MANY and self._jobs:
             one.job = self._update_job(one)
