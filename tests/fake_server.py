@@ -71,7 +71,7 @@ class FakeEngine:
     def embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         raise NotImplementedError
 
-    def search(self, index: str, query: str, k: int, mode: str) -> list[Any]:
+    def search(self, index: str, query: str, k: int, mode: str, filter: Any = None) -> list[Any]:
         self.searched.append((index, query))
         self.modes.append(mode)
         if query == "broken":

@@ -5,7 +5,8 @@ A question is never parsed as a query language: its words are looked up, so noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,12 @@ FORM = 1
 _ANALYZER = "workbench_en"
 _MAX_TERMS = 128  # different words of a question that are looked up
 _HEAP = 64_000_000  # bytes before tantivy writes a segment
+_SAYS_NOTHING = """
+    a an and are as at be been but by can could did do does for from had has have how if in into is it its may might no
+    not of on or shall should such that the their then there these they this those to was were what when where which
+    who whom whose why will with would
+"""
+"""Words of a question that are not looked up, unless it has no others: they find everything."""
 
 
 def write(folder: Path, texts: Iterable[tuple[int, str, str]]) -> int:
@@ -72,14 +79,39 @@ class Lexical:
             raise ValueError(str(error)) from None
         if self._searcher.num_docs != count:
             raise ValueError("it does not hold what the manifest says")
+        self.says_nothing = frozenset(self._analyzer.analyze(_SAYS_NOTHING))
 
-    def search(self, question: str, k: int) -> tuple[list[int], list[float]]:
-        """The chunk ids with the highest BM25 (k1 1.2, b 0.75) for the question's words, and the scores."""
+    def words(self, text: str) -> list[str]:
+        """The words of a text as they are looked up, in their order."""
+        return self._analyzer.analyze(text)
+
+    def terms(self, question: str) -> list[str]:
+        """The words of a question that are looked up, in their order; a word may come twice."""
+        words = self.words(question[:20_000])
+        return ([word for word in words if word not in self.says_nothing] or words)[:_MAX_TERMS]
+
+    def weight(self, term: str) -> float:
+        """Inverse document frequency of a word, as BM25 has it: ln(1 + (N - n + 0.5) / (n + 0.5))."""
+        held = self._searcher.doc_freq("body", term)
+        return math.log(1 + (self._searcher.num_docs - held + 0.5) / (held + 0.5))
+
+    def search(self, question: str, k: int, *, allowed: Collection[int] | None = None) -> tuple[list[int], list[float]]:
+        """The chunk ids with the highest BM25 (k1 1.2, b 0.75) for the question's words, and the scores.
+
+        Args:
+            question: any text.
+            k: how many at most.
+            allowed: the chunks that are looked at; None: all.
+        """
         from tantivy import Occur, Query
 
-        terms = list(dict.fromkeys(self._analyzer.analyze(question[:20_000])))[:_MAX_TERMS]
-        if not terms:
+        terms = list(dict.fromkeys(self.terms(question)))
+        if not terms or (allowed is not None and not allowed):
             return [], []
+        if allowed is not None:
+            ids, scores = self.search(question, max(1, self._searcher.num_docs))
+            some = [(chunk, score) for chunk, score in zip(ids, scores, strict=True) if chunk in allowed][:k]
+            return [chunk for chunk, _ in some], [score for _, score in some]
         words = [(Occur.Should, Query.term_query(self._schema, "body", term, index_option="freq")) for term in terms]
         found = self._searcher.search(Query.boolean_query(words), k, count=False).hits
         ids = self._searcher.fast_field_values("chunk", [address for _, address in found])

@@ -6,7 +6,7 @@ compared with the manifest, and only bytes whose sha256 was checked reach it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,15 +72,22 @@ class Vectors:
             raise ValueError("it does not hold what the manifest says")
         self.dimensions = dimensions
 
-    def search(self, vector: np.ndarray, k: int) -> tuple[list[int], list[float]]:
+    def search(
+        self, vector: np.ndarray, k: int, *, allowed: Collection[int] | None = None
+    ) -> tuple[list[int], list[float]]:
         """The keys of the nearest vectors, nearest first, and their cosine similarities.
 
         Args:
             vector: float32 [dimensions], finite.
             k: how many; fewer come when there are fewer.
+            allowed: the keys that are looked at; None: all.
         """
         if not len(self._index):
             return [], []
+        if allowed is not None:
+            near = ((self.similarity(key, vector), key) for key in allowed)
+            some = sorted(((-found, key) for found, key in near if found is not None))[:k]
+            return [key for _, key in some], [-found for found, _ in some]
         found = self._index.search(vector, min(k, len(self._index)), exact=len(self._index) < EXACT_BELOW)
         return [int(key) for key in found.keys], [1.0 - float(distance) for distance in found.distances]
 
