@@ -37,6 +37,7 @@ from screens.widgets.text_pane import TextPane
 from screens.widgets.view_bar import ViewBar
 from workbench.errors import UserError
 from workbench.jobs import control
+from workbench.library.retrieval_tests import add_tests
 from workbench.text import for_terminal
 
 if TYPE_CHECKING:
@@ -234,8 +235,10 @@ class LibraryScreen(WorkbenchScreen):
                 return True if line is not None and not line.live and line.state != "damaged" else None
             case "stop":
                 return True if line is not None and line.live and line.state != "stopping" else None
-            case "search" | "view":
+            case "search" | "view" | "open_tests":
                 return True if line is not None else None
+            case "save_test":
+                return True if self._view == "search" and self.query_one(SearchView).has_hits else None
         return True
 
     def action_add(self) -> None:
@@ -310,6 +313,21 @@ class LibraryScreen(WorkbenchScreen):
     def action_search(self) -> None:
         self._show_view("search")
         self.query_one(SearchView).focus_question()
+
+    async def action_save_test(self) -> None:
+        if (saved := self.query_one(SearchView).current_test()) is None:
+            return
+        index, test = saved
+        with self.reporting():
+            new = await asyncio.to_thread(add_tests, self.workspace, index, [test])
+            said = "Saved as a retrieval test; e evaluates them." if new else "It is a retrieval test already."
+            self.notify(said, markup=False)
+
+    def action_open_tests(self) -> None:
+        from screens.modals.retrieval_tests import RetrievalTests
+
+        if (line := self._line) is not None:
+            self.app.push_screen(RetrievalTests(self.workspace, line.name, self._server))
 
     def action_view(self) -> None:
         self._show_view(_VIEWS[(_VIEWS.index(self._view) + 1) % len(_VIEWS)])

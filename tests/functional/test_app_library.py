@@ -22,6 +22,7 @@ from workbench.jobs import control
 from workbench.library import in_step
 from workbench.library.documents import Fault
 from workbench.library.in_step import InStep
+from workbench.library.retrieval_tests import list_tests
 from workbench.workspace import Workspace
 
 Settle = Callable[..., Any]
@@ -216,10 +217,16 @@ async def test_a_search_says_what_was_found_and_why_and_opens_it_in_its_document
             await settle(pilot)
             assert engine.searched == [("handbook", "When does the museum open?")]
             text = painted(pilot)
-            for part in ("3 found", "museum-hours.md", "line 5  Museum hours > Summer hours", "0.0410"):
+            for part in (
+                "3 found",
+                "museum-hours.md",
+                "line 5  Museum hours > Summer hours",
+                "1.62",
+                "in the library: 99%",
+            ):
                 assert part in text, part
-            assert "dense 1  BM25 1  similarity 0.78" in text
-            assert "dense 2  BM25 >100  similarity 0.31" in text
+            assert "dense 1  BM25 1  close 0.62  similarity 0.78  fits 99%" in text
+            assert "dense 2  BM25 >100  close 0.00  similarity 0.31" in text
             hits = pilot.app.screen.query_one(Hits)
             assert hits.has_focus
             first = hits.get_option_at_index(0).prompt
@@ -240,6 +247,42 @@ async def test_a_search_says_what_was_found_and_why_and_opens_it_in_its_document
             assert pilot.app.screen.query_one("#question").has_focus
             await pilot.press("end", *" now")  # the server has the index open: typing searches
             await until(pilot, lambda: engine.searched[-1] == ("handbook", "When does the museum open? now"))
+
+
+async def test_a_hit_is_saved_as_a_retrieval_test_and_the_tests_are_evaluated_and_deleted(
+    workspace: Workspace, settle: Settle
+) -> None:
+    write_index(workspace, "handbook")
+    engine = FakeEngine()
+    with serving(workspace, engine):
+        async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+            await pilot.press("4", "slash", *"in:museum-hours.md since:2020-01-01 winter hours?", "enter")
+            await settle(pilot)
+            assert engine.searched == [("handbook", "winter hours?")]
+            assert engine.filters == ["in:museum-hours.md since:2020-01-01"]
+            await pilot.press("j", "t", "t")
+            await settle(pilot)
+            (saved,) = list_tests(workspace, "handbook")
+            assert (saved.question, saved.document, saved.quote) == ("winter hours?", "museum-hours.md", HITS[1].text)
+            await pilot.press("e")
+            await settle(pilot)
+            assert "winter hours?" in painted(pilot)
+            await pilot.press("e")
+            await until(pilot, lambda: "1 questions" in painted(pilot))
+            text = painted(pilot)
+            assert "nDCG@10" in text
+            fused = next(line for line in text.splitlines() if "fused" in line and "[" in line)
+            assert fused.split("fused", 1)[1].split()[:2] == [
+                "0",
+                "[",
+            ], fused  # the right one is second
+            assert set(engine.modes[-3:]) == {"dense", "lexical", "fused"}
+            await pilot.press("d")
+            await until(pilot, lambda: "No tests yet" in painted(pilot))
+            assert list_tests(workspace, "handbook") == []
+            await pilot.press("escape", "slash", "ctrl+u", *"since:soon x", "enter")
+            await settle(pilot)
+            assert "'soon' is not a day" in painted(pilot)
 
 
 async def test_the_viewer_scrolls_to_the_passage_and_says_when_it_is_gone(workspace: Workspace, settle: Settle) -> None:

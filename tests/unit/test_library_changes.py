@@ -110,7 +110,7 @@ def test_a_moved_file_keeps_its_chunks_and_a_copy_is_not_read_again(docs: Path, 
     assert after["deep/tigers.md"] == before["cats.md"]
     assert after["note.txt"] == ("note", before["plain.txt"][1])
     assert after["wolves.md"][0] == "Dogs"
-    hits = Index(folder).search("tigers dogs", FakeEmbedder().encode(["about dogs"])[0], 10)
+    hits = Index(folder).search("tigers dogs", FakeEmbedder().encode(["about dogs"])[0], 10, mode="dense")
     assert {hit.document for hit in hits} == {"deep/tigers.md", "dogs.md", "wolves.md", "note.txt", "lamps.txt"}
 
 

@@ -13,9 +13,9 @@ from sample_library import FakeEmbedder, Reporter, build_with, write_pdf
 
 from workbench.errors import UserError
 from workbench.library import catalogue, vectors
+from workbench.library.fusion import convex
 from workbench.library.identity import OtherEmbedder
 from workbench.library.index import Index
-from workbench.library.search import RRF_K, fuse
 from workbench.library.store import Store
 from workbench.workspace import Workspace
 
@@ -50,7 +50,9 @@ def test_build_and_search(docs: Path, tmp_path: Path) -> None:
     first, *_ = index.search(question, embedder.encode([question], query=True)[0], 3)
     assert (first.document, first.title, first.place) == ("dogs.md", "Animals", "Animals > Dogs · line 5")
     assert (first.dense_rank, first.lexical_rank) == (1, 1)
-    assert first.score == pytest.approx(2.5 / (RRF_K + 1))
+    assert first.parts is not None
+    assert first.score == pytest.approx(sum(first.parts))
+    assert first.parts[:2] == (0.5, 0.5)
     assert first.passage.place == "Animals > Dogs"
     for mode in ("fused", "dense", "lexical"):
         assert ask(index, question, mode=mode)[0] == "Dogs travel on a lead and pay 23 crowns."
@@ -285,8 +287,10 @@ def test_exact_search_is_exact_for_any_number_of_vectors(tmp_path: Path) -> None
         assert similarities == pytest.approx(np.sort(cosine)[::-1][:20].tolist(), abs=2e-3)
 
 
-def test_reciprocal_rank_fusion() -> None:
-    fused = fuse([1, 2, 3], [2, 4])
-    assert [chunk for chunk, _ in fused] == [2, 4, 1, 3]
-    assert fused[0][1] == pytest.approx(1 / 62 + 1.5 / 61)
-    assert fuse([], []) == []
+def test_scores_are_fused_not_ranks() -> None:
+    parts = convex({1: 0.9, 2: 0.5, 3: 0.1, 4: 0.0}, {2: 8.0, 4: 2.0}, 3)
+    assert list(parts) == [1, 2, 3, 4]
+    expected = [0.5, 0, 0.25, 0.5, 0, 0, -0.0625, 0.125]
+    assert [part for both in parts.values() for part in both] == pytest.approx(expected)
+    assert convex({}, {}, 3) == {}
+    assert convex({7: 0.2}, {}, 3) == {7: (0.5, 0.0)}

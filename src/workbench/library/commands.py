@@ -12,6 +12,7 @@ import typer
 
 from workbench import output
 from workbench.errors import Faults, UserError
+from workbench.library.filters import Filter, make
 from workbench.output import AsJson, InWorkspace
 from workbench.workspace import Workspace, find
 
@@ -25,10 +26,10 @@ Reembed = Annotated[
     bool, typer.Option("--reembed", help="Embed everything anew, where the embedding model is another than it was.")
 ]
 Follow = Annotated[bool, typer.Option("--follow/--no-follow", help="Stay and show its progress; or only start it.")]
-SearchFunction = Callable[[Workspace, str, str, int, str], Sequence[Any]]
-"""Search through the server: workspace, index, question, k, mode; gives hits, as `Hit` or as mappings of its fields."""
+SearchFunction = Callable[[Workspace, str, str, int, str, Filter], Sequence[Any]]
+"""Search through the server: workspace, index, question, k, mode, filter; gives hits, or mappings of their fields."""
 
-_FIELDS = ("text", "document", "place", "score", "dense_rank", "lexical_rank", "similarity")
+_FIELDS = ("text", "document", "place", "score", "dense_rank", "lexical_rank", "similarity", "fit", "same")
 _BATCH = 64  # questions embedded at once
 
 
@@ -153,6 +154,14 @@ def add_search(server_search: SearchFunction) -> None:
             Literal["fused", "dense", "lexical"],
             typer.Option(help="Both rankings joined, usearch alone, or BM25 alone."),
         ] = "fused",
+        within: Annotated[
+            list[str] | None, typer.Option("--in", help='Look in this folder ("handbook/") or file; may be repeated.')
+        ] = None,
+        types: Annotated[
+            list[str] | None, typer.Option("--type", help="Look in files of this ending, as pdf; may be repeated.")
+        ] = None,
+        since: Annotated[str | None, typer.Option(help="Files modified on this day or later, YYYY-MM-DD.")] = None,
+        until: Annotated[str | None, typer.Option(help="Files modified on this day or before, YYYY-MM-DD.")] = None,
         json: AsJson = False,
         workspace: InWorkspace = None,
     ) -> None:
@@ -160,10 +169,11 @@ def add_search(server_search: SearchFunction) -> None:
         if (query is None) == (questions is None):
             raise UserError("a search needs QUERY or --questions FILE", do="Give one of them.")
         found = find(workspace)
+        filter = make(within or (), types or (), since, until)
         if query is not None:
-            answers = iter([(query, server_search(found, name, query, k, mode))])
+            answers = iter([(query, server_search(found, name, query, k, mode, filter))])
         else:
-            answers = _search_here(found, name, _read_questions(questions), k, mode)
+            answers = _search_here(found, name, _read_questions(questions), k, mode, filter)
         for question, hits in answers:
             shown = [_fields(hit) for hit in hits]
             if json:
@@ -234,10 +244,11 @@ def _read_questions(path: Path | None) -> list[str]:
 
 
 def _search_here(
-    workspace: Workspace, name: str, questions: Sequence[str], k: int, mode: str
+    workspace: Workspace, name: str, questions: Sequence[str], k: int, mode: str, filter: Filter
 ) -> Iterator[tuple[str, Sequence[Any]]]:
     """Many questions are embedded in this process, in batches."""
     from workbench.library.index import Index, embedder_of
+    from workbench.library.ranking import Options
 
     index = Index(workspace.index(name))
     embedder = None if mode == "lexical" else embedder_of(index)
@@ -245,7 +256,7 @@ def _search_here(
         some = questions[at : at + _BATCH]
         vectors = [None] * len(some) if embedder is None else embedder.encode(some, query=True)
         for question, vector in zip(some, vectors, strict=True):
-            yield question, index.search(question, vector, k, mode=mode)
+            yield question, index.search(question, vector, k, Options(mode, filter))
 
 
 def _fields(hit: Any) -> dict[str, Any]:
@@ -261,5 +272,8 @@ def _print_hits(question: str, hits: Sequence[Mapping[str, Any]]) -> None:
             f"{kind} {hit[f'{field}_rank'] or '-'}" for kind, field in (("dense", "dense"), ("BM25", "lexical"))
         )
         similarity = "" if hit["similarity"] is None else f", cosine {hit['similarity']:.2f}"
+        similarity += "" if hit["fit"] is None else f", fits {hit['fit']:.0%}"
         output.say(f"[{number}] {hit['document']} · {hit['place']}  ({ranks}{similarity})")
+        for same in hit["same"] or ():
+            output.say(f"    the same in {same}")
         output.say("    " + str(hit["text"]).replace("\n", "\n    ") + "\n")

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from workbench import output
 from workbench.errors import UserError
-from workbench.library import caches, integrity
-from workbench.library.search import DEPTH, MODES, Hit, fuse
+from workbench.library import caches, integrity, ranking
+from workbench.library.ranking import Options
+from workbench.library.search import Hit
 from workbench.library.store import FILE, Store
 
 if TYPE_CHECKING:
@@ -66,53 +67,34 @@ class Index:
         """How many chunks it holds."""
         return self._current().manifest.chunks
 
-    def search(self, question: str, vector: np.ndarray | None, k: int, *, mode: str = "fused") -> list[Hit]:
-        """The chunks that answer a question best, best first.
+    def search(
+        self,
+        question: str,
+        vector: np.ndarray | None,
+        k: int,
+        options: Options | None = None,
+        *,
+        mode: str = "fused",
+    ) -> list[Hit]:
+        """The passages that answer a question best, best first.
 
         Args:
             question: its words, for BM25; any text.
             vector: the question embedded by `embedding_model`, float32 [dimensions]; None in mode lexical.
             k: how many at most.
-            mode: fused (both rankings joined), dense (usearch alone) or lexical (BM25 alone).
+            options: how; None: with the defaults, in this mode.
+            mode: see `Options`, which has its own.
 
         Raises:
             UserError: the vector has another length than the index's, or is not finite.
         """
-        assert mode in MODES, mode
         current = self._current()
-        depth = max(DEPTH, k)
-        dense, similarities = ([], []) if vector is None else self._dense(current, vector, depth)
-        lexical, bm25 = current.lexical.search(question, depth)
-        if mode == "fused":
-            ranked = fuse(dense, lexical)
-        elif mode == "dense":
-            ranked = list(zip(dense, similarities, strict=True))
-        else:
-            ranked = list(zip(lexical, bm25, strict=True))
-        similarity_of = dict(zip(dense, similarities, strict=True))
-        dense_rank = {chunk: rank for rank, chunk in enumerate(dense, 1)}
-        lexical_rank = {chunk: rank for rank, chunk in enumerate(lexical, 1)}
+        if vector is not None:
+            self._check(current, vector)
         with Store(self.folder) as store:
-            rows = store.live_chunks(chunk for chunk, _ in ranked[:k])
-        hits = []
-        for chunk, score in ranked[:k]:
-            row = rows.get(chunk)
-            if row is None:  # a build replaced its document this moment
-                continue
-            similarity = similarity_of.get(chunk)
-            if similarity is None and vector is not None:
-                similarity = current.vectors.similarity(chunk, vector)
-            hits.append(
-                Hit(
-                    chunk=chunk, text=row["text"], document=row["name"], title=row["title"], heading=row["heading"],
-                    start=row["start"], end=row["end"], start_line=row["start_line"], end_line=row["end_line"],
-                    page=row["page"], score=score, dense_rank=dense_rank.get(chunk),
-                    lexical_rank=lexical_rank.get(chunk), similarity=similarity,
-                )
-            )  # fmt: skip
-        return hits
+            return ranking.search(current, store, question, vector, k, options or Options(mode=mode))
 
-    def _dense(self, current: caches.Caches, vector: np.ndarray, depth: int) -> tuple[list[int], list[float]]:
+    def _check(self, current: caches.Caches, vector: np.ndarray) -> None:
         import numpy as np
 
         if vector.shape != (current.manifest.dimensions,) or not np.isfinite(vector).all():
@@ -121,7 +103,6 @@ class Index:
                 where=f"index {self.name}",
                 do=f"Embed it with {self.embedding_model}.",
             )
-        return current.vectors.search(vector, depth)
 
     def _current(self) -> caches.Caches:
         with self._lock:
@@ -157,7 +138,7 @@ class Index:
                 opened = self._made_again(store)
             self._seen, self._embedding_model = self._stamp(), store.facts()["embedding_model"]
         if opened.trusted:
-            threading.Thread(target=self._check, args=(opened.manifest,), name=f"check of {self.name}").start()
+            threading.Thread(target=self._read_in_full, args=(opened.manifest,), name=f"check of {self.name}").start()
         return opened
 
     def _brought_forward(self, store: Store, before: caches.Caches | None) -> caches.Caches:
@@ -190,7 +171,7 @@ class Index:
                 do="Make room, then ask again.",
             ) from None
 
-    def _check(self, manifest: caches.Manifest) -> None:
+    def _read_in_full(self, manifest: caches.Manifest) -> None:
         """Read in full what was trusted on opening; the next question finds damage repaired."""
         problem = integrity.damaged(self.folder, manifest.files)
         with self._lock:

@@ -5,6 +5,7 @@ A question is never parsed as a query language: its words are looked up, so noth
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator
@@ -28,6 +29,12 @@ _MAX_TERMS = 128  # different words of a question that are looked up
 _HEAP = 64_000_000  # bytes before tantivy writes a segment
 _SMALL_HEAP = 15_000_000  # the least that it takes
 _FARTHEST = 50_000  # how far down a ranking is looked for what a filter leaves
+_SAYS_NOTHING = """
+    a an and are as at be been but by can could did do does for from had has have how if in into is it its may might no
+    not of on or shall should such that the their then there these they this those to was were what when where which
+    who whom whose why will with would
+"""
+"""Words of a question that are not looked up, unless it has no others: they find everything."""
 
 
 def write(folder: Path, texts: Iterable[tuple[int, str, str]]) -> int:
@@ -105,6 +112,21 @@ class Lexical:
             raise ValueError(
                 f"{folder.name} does not hold what the manifest says ({self._searcher.num_docs}, not {count})"
             )
+        self.says_nothing = frozenset(self._analyzer.analyze(_SAYS_NOTHING))
+
+    def words(self, text: str) -> list[str]:
+        """The words of a text as they are looked up, in their order."""
+        return self._analyzer.analyze(text)
+
+    def terms(self, question: str) -> list[str]:
+        """The words of a question that are looked up, in their order; a word may come twice."""
+        words = self.words(question[:20_000])
+        return ([word for word in words if word not in self.says_nothing] or words)[:_MAX_TERMS]
+
+    def weight(self, term: str) -> float:
+        """Inverse document frequency of a word, as BM25 has it: ln(1 + (N - n + 0.5) / (n + 0.5))."""
+        held = min(self._searcher.doc_freq("body", term), self._searcher.num_docs)  # it counts removed ones, too
+        return math.log(1 + (self._searcher.num_docs - held + 0.5) / (held + 0.5))
 
     def search(
         self, question: str, k: int, *, allowed: Collection[int] | np.ndarray | None = None
@@ -119,7 +141,7 @@ class Lexical:
         import numpy as np
         from tantivy import Occur, Query
 
-        terms = list(dict.fromkeys(self._analyzer.analyze(question[:20_000])))[:_MAX_TERMS]
+        terms = list(dict.fromkeys(self.terms(question)))
         if not terms:
             return [], []
         words = [(Occur.Should, Query.term_query(self._schema, "body", term, index_option="freq")) for term in terms]

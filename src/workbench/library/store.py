@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -501,6 +501,24 @@ class Store:
             wanted,
         )
         return {row["id"]: row for row in rows}
+
+    def chunks_where(self, holds: Callable[[str, float], bool]) -> set[int]:
+        """The ids of the live chunks of every document for which `holds(name, modified)`."""
+        rows = self._rows("SELECT id, name, modified FROM documents WHERE live = 1")
+        wanted = [row["id"] for row in rows if holds(row["name"], row["modified"])]
+        ids: set[int] = set()
+        for at in range(0, len(wanted), 500):
+            some = wanted[at : at + 500]
+            marks = ", ".join("?" * len(some))
+            ids.update(row[0] for row in self._rows(f"SELECT id FROM chunks WHERE document IN ({marks})", *some))
+        return ids
+
+    def span(self, name: str, start: int, end: int) -> str:
+        """A part of a live document's text; empty where there is no such document."""
+        rows = self._rows(
+            "SELECT substr(text, ?, ?) FROM documents WHERE name = ? AND live = 1", start + 1, end - start, name
+        )
+        return rows[0][0] if rows else ""
 
     def list_documents(self) -> list[sqlite3.Row]:
         """name, path, title, chunks, size, modified of every live document, by name."""
