@@ -138,6 +138,10 @@ LIBRARY = (
     Command("library.search", "slash", "Search", "See what retrieval finds for a question, and why.", footer=True),
     Command("library.view", "v", "Next view", "Documents, search, messages in turn.", footer=True),
     Command("library.stop", "s", "Stop", "Stop indexing; what is embedded is kept, and u goes on."),
+    Command(
+        "library.save-test", "t", "Save a test", "Keep the question with this hit as its right passage.", "save_test"
+    ),
+    Command("library.tests", "e", "Tests", "The retrieval tests: list, delete, evaluate them.", "open_tests"),
     Command("library.leave", "escape", "Back", "From the hits to the question, to the documents, to the indexes."),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,16 @@ from textual.widgets import ContentSwitcher, DataTable, Static
 
 from screens.base import WorkbenchScreen
 from screens.commands import bindings
-from screens.library_state import IndexLine, index_lines, messages_of
+from screens.library_state import (
+    KEEP,
+    REEMBED,
+    IndexLine,
+    choices_of,
+    index_lines,
+    messages_of,
+    other_embedder,
+)
+from screens.modals.choose import Choose
 from screens.server_client import ServerClient
 from screens.watcher import JobBoard
 from screens.widgets.documents_view import DocumentsView
@@ -27,12 +37,16 @@ from screens.widgets.text_pane import TextPane
 from screens.widgets.view_bar import ViewBar
 from workbench.errors import UserError
 from workbench.jobs import control
+from workbench.library.retrieval_tests import add_tests
 from workbench.text import for_terminal
 
 if TYPE_CHECKING:
     from screens.modals.add_documents import ToIndex
     from workbench.library.catalogue import IndexSummary
+    from workbench.library.identity import Embedders
+    from workbench.library.in_step import InStep
 
+_LOOK = 1.0  # seconds between two looks at what is told by those who follow the indexes
 _VIEWS = ("documents", "search", "messages")
 _EMPTY = (
     "[b]No index yet.[/]\n\n"
@@ -54,6 +68,7 @@ class LibraryScreen(WorkbenchScreen):
     def __init__(self) -> None:
         super().__init__()
         self._summaries: Sequence[IndexSummary] | None = None  # None until they were read
+        self._in_step: dict[str, InStep] = {}
         self._lines: list[IndexLine] = []
         self._selected: str | None = None
         self._listed: tuple[object, ...] | None = None  # what the documents shown depend on
@@ -80,6 +95,7 @@ class LibraryScreen(WorkbenchScreen):
         table = self.query_one("#index-table", Table)
         for label, width in (("", 1), ("index", 12), ("docs", None), ("chunks", None)):
             table.add_column(label, key=label, width=width)
+        self.set_interval(_LOOK, self._look_in_step)
         self.app.theme_changed_signal.subscribe(self, lambda _: self._show_indexes())
 
     async def on_unmount(self) -> None:
@@ -100,7 +116,23 @@ class LibraryScreen(WorkbenchScreen):
         from workbench.library.catalogue import indexes
 
         self._summaries = await asyncio.to_thread(indexes, self.workspace)
+        self._in_step = {each.name: each.in_step for each in self._summaries if each.in_step is not None}
         self._show_indexes()
+
+    def _look_in_step(self) -> None:
+        if self.is_current and self._summaries:
+            self.run_worker(self._load_in_step, group="library-in-step", exclusive=True, exit_on_error=False)
+
+    async def _load_in_step(self) -> None:
+        """What those who follow the indexes tell; an index that has been updated meanwhile is read again."""
+        from workbench.library.catalogue import followed
+
+        before, self._in_step = self._in_step, await asyncio.to_thread(followed, self.workspace)
+        if self._in_step == before:
+            return
+        self._show_indexes()
+        if any(stands.state == "in step" and before.get(name) != stands for name, stands in self._in_step.items()):
+            self.refresh_data()
 
     @property
     def _line(self) -> IndexLine | None:
@@ -109,7 +141,7 @@ class LibraryScreen(WorkbenchScreen):
     # What is shown
 
     def _show_indexes(self) -> None:
-        self._lines = index_lines(self._summaries or (), self.app.board.jobs)
+        self._lines = index_lines(self._summaries or (), self.app.board.jobs, self._in_step)
         table = self.query_one("#index-table", Table)
         names = [line.name for line in self._lines]
         if names != [row.value for row in table.rows]:
@@ -170,7 +202,8 @@ class LibraryScreen(WorkbenchScreen):
     def _show_documents(self, line: IndexLine | None) -> None:
         """List them again when there may be others."""
         held = line is not None and line.summary is not None and line.state != "damaged"
-        listed = (line.name, line.summary, None if held else line.state) if line else None
+        summary = replace(line.summary, in_step=None) if line and line.summary else None
+        listed = (line.name, summary, None if held else line.state) if line else None
         if listed != self._listed:
             self._listed = listed
             self.query_one(DocumentsView).show(line.name if line and held else None, describe_absence(line))
@@ -202,8 +235,10 @@ class LibraryScreen(WorkbenchScreen):
                 return True if line is not None and not line.live and line.state != "damaged" else None
             case "stop":
                 return True if line is not None and line.live and line.state != "stopping" else None
-            case "search" | "view":
+            case "search" | "view" | "open_tests":
                 return True if line is not None else None
+            case "save_test":
+                return True if self._view == "search" and self.query_one(SearchView).has_hits else None
         return True
 
     def action_add(self) -> None:
@@ -230,7 +265,31 @@ class LibraryScreen(WorkbenchScreen):
             control.resume(bad.folder)
             self._follow(line.name)
         else:
-            self._start_job(line.name, {"name": line.name, "update": True}, f"update index {line.name}")
+            self.run_worker(
+                partial(self._update, line.name), group="library-update", exclusive=True, exit_on_error=False
+            )
+
+    async def _update(self, name: str) -> None:
+        """Update an index; where its embedding model is another one now, ask what that should mean."""
+        with self.reporting():
+            compared = await asyncio.to_thread(other_embedder, self.workspace, name)
+            if compared is None:
+                self._start_update(name)
+                return
+            self.app.push_screen(
+                Choose(f"The index {name} {compared.difference}.", choices_of(compared)),
+                partial(self._embedder_chosen, compared),
+            )
+
+    def _embedder_chosen(self, compared: Embedders, answer: str | None) -> None:
+        if answer == KEEP and compared.asked != compared.embedded_with:
+            self._start_update(compared.index)
+        elif answer == REEMBED:
+            self._start_update(compared.index, embedder=compared.asked, reembed=True)
+
+    def _start_update(self, name: str, **embedder: Any) -> None:
+        with self.reporting():
+            self._start_job(name, {"name": name, "update": True, **embedder}, f"update index {name}")
 
     def _start_job(self, name: str, arguments: dict[str, Any], title: str) -> None:
         control.start(self.workspace, "index", arguments, title=title)
@@ -254,6 +313,21 @@ class LibraryScreen(WorkbenchScreen):
     def action_search(self) -> None:
         self._show_view("search")
         self.query_one(SearchView).focus_question()
+
+    async def action_save_test(self) -> None:
+        if (saved := self.query_one(SearchView).current_test()) is None:
+            return
+        index, test = saved
+        with self.reporting():
+            new = await asyncio.to_thread(add_tests, self.workspace, index, [test])
+            said = "Saved as a retrieval test; e evaluates them." if new else "It is a retrieval test already."
+            self.notify(said, markup=False)
+
+    def action_open_tests(self) -> None:
+        from screens.modals.retrieval_tests import RetrievalTests
+
+        if (line := self._line) is not None:
+            self.app.push_screen(RetrievalTests(self.workspace, line.name, self._server))
 
     def action_view(self) -> None:
         self._show_view(_VIEWS[(_VIEWS.index(self._view) + 1) % len(_VIEWS)])

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from screens.modals.choose import Choice
 from screens.watcher import Job
+from workbench.errors import UserError
 from workbench.jobs.follow import EventReader
+from workbench.output import duration
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
     from workbench.library.catalogue import IndexSummary
+    from workbench.library.identity import Embedders
+    from workbench.library.in_step import InStep
 
+KEEP, REEMBED = "keep", "reembed"
 _MOST = 2000  # messages of a job that are shown
 
 
@@ -25,6 +31,8 @@ class IndexLine:
     """None before its first build has begun."""
     job: Job | None
     """The latest that builds or updates it."""
+    in_step: InStep | None = None
+    """How it stands to its folders; None where nobody follows it."""
 
     @property
     def live(self) -> bool:
@@ -50,12 +58,15 @@ class IndexLine:
         return self.job.status.state if self.job is not None else "incomplete"
 
 
-def index_lines(summaries: Sequence[IndexSummary], jobs: Sequence[Job]) -> list[IndexLine]:
+def index_lines(
+    summaries: Sequence[IndexSummary], jobs: Sequence[Job], in_step: Mapping[str, InStep] | None = None
+) -> list[IndexLine]:
     """All indexes by name.
 
     Args:
         summaries: of the catalogue.
         jobs: of the workspace, newest first.
+        in_step: how those that are followed stand to their folders, by name.
     """
     latest: dict[str, Job] = {}
     for job in jobs:
@@ -63,7 +74,7 @@ def index_lines(summaries: Sequence[IndexSummary], jobs: Sequence[Job]) -> list[
             latest.setdefault(name, job)
     known = {summary.name: summary for summary in summaries}
     names = [*known, *(name for name, job in latest.items() if name not in known and job.status.state != "done")]
-    return [IndexLine(name, known.get(name), latest.get(name)) for name in sorted(names)]
+    return [IndexLine(name, known.get(name), latest.get(name), (in_step or {}).get(name)) for name in sorted(names)]
 
 
 def messages_of(workspace: Workspace, line: IndexLine) -> list[str]:
@@ -83,3 +94,40 @@ def messages_of(workspace: Workspace, line: IndexLine) -> list[str]:
     lines = [f"{'·' if event.get('level') == 'info' else '!'} {event.get('text', '')}" for event in told[-_MOST:]]
     error = line.job.status.error
     return [*lines, f"✗ {error}"] if error else lines
+
+
+def other_embedder(workspace: Workspace, name: str) -> Embedders | None:
+    """What there is to choose before an index is updated: its own model has other weights now, or the settings name
+    another model; None where nothing is. Reads files, and perhaps weights to tell them apart.
+
+    Raises:
+        UserError: the index is damaged, or its model is not on this machine.
+    """
+    from workbench.library.identity import embedders
+
+    own = embedders(workspace, name)
+    if own is None or not own.same:
+        return own
+    wanted = workspace.settings().embedding_model
+    if wanted == own.embedded_with:
+        return None
+    try:
+        compared = embedders(workspace, name, wanted)
+    except UserError:  # the settings' model is not here: there is no choice yet
+        return None
+    return compared if compared is not None and not compared.same else None
+
+
+def choices_of(compared: Embedders) -> list[Choice]:
+    """The entries of the dialog about an index's embedding model."""
+    time = f", about {duration(compared.seconds)}" if compared.seconds is not None else ""
+    anew = f"all {compared.chunks:,} chunks{time}; until then it answers as before"
+    if compared.asked == compared.embedded_with:
+        return [
+            Choice(KEEP, "Leave it", "change nothing; it is searched again when the old weights are back"),
+            Choice(REEMBED, "Embed anew", anew),
+        ]
+    return [
+        Choice(KEEP, f"Keep {compared.embedded_with}", "only what changed is embedded"),
+        Choice(REEMBED, f"Change to {compared.asked}", anew),
+    ]

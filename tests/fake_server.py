@@ -26,15 +26,16 @@ WINTER = MUSEUM[MUSEUM.index("In winter") : MUSEUM.index("\n\n## Closed")]
 HITS = (
     Hit(
         1, SUMMER, "museum-hours.md", "Museum hours", "Museum hours > Summer hours",
-        MUSEUM.index(SUMMER), MUSEUM.index(SUMMER) + len(SUMMER), 5, 5, None, 0.04098, 1, 1, 0.78,
+        MUSEUM.index(SUMMER), MUSEUM.index(SUMMER) + len(SUMMER), 5, 5, None, 1.62, 1, 1, 0.78, (0.5, 0.5, 0.62), 0.99,
     ),
     Hit(
         2, WINTER, "museum-hours.md", "Museum hours", "Museum hours > Winter hours",
-        MUSEUM.index(WINTER), MUSEUM.index(WINTER) + len(WINTER), 9, 9, None, 0.03956, 3, 2, 0.69,
+        MUSEUM.index(WINTER), MUSEUM.index(WINTER) + len(WINTER), 9, 9, None, 1.18, 3, 2, 0.69,
+        (0.34, 0.39, 0.45), 0.96,
     ),
     Hit(
         3, "The ferry leaves at 8:05 and 16:30. Dogs travel on a lead.", "ferry.md", "Ferry", "Ferry",
-        9, 67, 3, 3, None, 0.01613, 2, None, 0.31,
+        9, 67, 3, 3, None, 0.41, 2, None, 0.31, (0.41, 0.0, 0.0), 0.02,
     ),
 )  # fmt: skip
 CITATIONS = tuple(Citation.of(number, hit) for number, hit in enumerate(HITS[:2], 1))
@@ -57,6 +58,7 @@ class FakeEngine:
     asked: list[Question] = field(default_factory=list)
     searched: list[tuple[str, str]] = field(default_factory=list)
     modes: list[str] = field(default_factory=list)
+    filters: list[str] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     def models(self) -> list[str]:
@@ -71,9 +73,10 @@ class FakeEngine:
     def embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         raise NotImplementedError
 
-    def search(self, index: str, query: str, k: int, mode: str) -> list[Any]:
+    def search(self, index: str, query: str, k: int, mode: str, filter: Any = None) -> list[Any]:
         self.searched.append((index, query))
         self.modes.append(mode)
+        self.filters.append(str(filter or ""))
         if query == "broken":
             raise UserError("the index is damaged", where=f"index {index}", do="Update it.")
         return list(self.hits[:k])

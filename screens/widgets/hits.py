@@ -10,7 +10,7 @@ from textual.widgets.option_list import Option
 
 from screens.query_words import Span, snippet, word_spans
 from screens.widgets.lists import Options
-from workbench.library.search import DENSE_WEIGHT, DEPTH, LEXICAL_WEIGHT, RRF_K
+from workbench.library.search import DEPTH
 from workbench.text import for_terminal
 
 _BAR = 8  # cells of the highest score
@@ -98,18 +98,27 @@ def emphasised(text: str, spans: Sequence[Span]) -> Content:
 
 def _why(hit: Mapping[str, Any], best: float) -> Content:
     dense, lexical, similarity = hit["dense_rank"], hit["lexical_rank"], hit["similarity"]
-    cells = [
-        round(_BAR * (weight / (RRF_K + rank)) / best) if rank else 0
-        for weight, rank in ((DENSE_WEIGHT, dense), (LEXICAL_WEIGHT, lexical))
-    ]
+    parts = [max(0.0, part) for part in hit.get("parts") or (hit["score"], 0.0, 0.0)]
+    cells = [round(_BAR * sum(parts[: number + 1]) / best) for number in range(3)] if best > 0 else [0, 0, 0]
+    more = ""
+    if hit.get("fit") is not None:
+        more += f"  fits {hit['fit']:.0%}"
+    if hit.get("rerank") is not None:
+        more += f"  reranked {hit['rerank']:.2f}"
+    if hit.get("same"):
+        more += f"  also in {', '.join(hit['same'])}"
     return Content.from_markup(
-        "[$primary]$a[/][$accent]$b[/][$surface-lighten-2]$rest[/] $score  [$text-primary]dense $dense[/]"
-        "  [$text-accent]BM25 $lexical[/]  [$foreground-muted]similarity $similarity[/]",
+        "[$primary]$a[/][$accent]$b[/][$success]$c[/][$surface-lighten-2]$rest[/] $score"
+        "  [$text-primary]dense $dense[/]  [$text-accent]BM25 $lexical[/]  [$text-success]close $close[/]"
+        "  [$foreground-muted]similarity $similarity$more[/]",
         a="█" * cells[0],
-        b="█" * cells[1],
-        rest="─" * max(0, _BAR - sum(cells)),
+        b="█" * (cells[1] - cells[0]),
+        c="█" * (cells[2] - cells[1]),
+        rest="─" * max(0, _BAR - cells[2]),
+        close=f"{parts[2]:.2f}",
+        more=for_terminal(more, one_line=True),
         dense=str(dense) if dense else f">{DEPTH}",
         lexical=str(lexical) if lexical else f">{DEPTH}",
         similarity="?" if similarity is None else f"{similarity:.2f}",
-        score=f"{hit['score']:.4f}",
+        score=f"{hit['score']:.2f}",
     )

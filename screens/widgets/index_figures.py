@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.content import Content
@@ -14,6 +15,9 @@ from screens.widgets.colors import theme_color
 from screens.widgets.status_line import progress_bar
 from workbench.output import duration
 from workbench.text import for_terminal
+
+if TYPE_CHECKING:
+    from workbench.library.in_step import InStep
 
 _MARKS = {
     "ready": ("✓", "success"),
@@ -50,6 +54,8 @@ def describe_index(line: IndexLine, not_indexed: int = 0) -> Content:
         parts.append(Content(_count(summary.chunks, "chunk")))
         if summary.faults:
             parts.append(_not_indexed(summary.faults))
+    if line.in_step is not None and line.state == "ready":
+        parts.append(_in_step(line.in_step))
     return Content("\n").join([Content("  ").join(parts), _second_line(line)])
 
 
@@ -68,6 +74,10 @@ def _second_line(line: IndexLine) -> Content:
     if line.state == "damaged":
         text = "its database cannot be opened: move it away and build it again"
         return Content.from_markup("[$text-error]$text[/]", text=text)
+    if line.in_step is not None and line.in_step.state == "behind":
+        return Content.from_markup(
+            "[$text-warning]$why[/]", why=for_terminal(f"not in step: {line.in_step.why}", one_line=True)
+        )
     facts = [
         summary.embedding_model or "",
         f"updated {ago(summary.updated_at)}" if summary.updated_at else "",
@@ -75,6 +85,18 @@ def _second_line(line: IndexLine) -> Content:
     ]
     return Content.from_markup(
         "[$foreground-muted]$text[/]", text=for_terminal(" · ".join(filter(None, facts)), one_line=True)
+    )
+
+
+def _in_step(stands: InStep) -> Content:
+    """How the index stands to its folders, in a few words; why it is behind has the second line to itself."""
+    color = {"in step": "success", "behind": "warning"}.get(stands.state, "primary")
+    words = "not in step" if stands.state == "behind" else stands.in_words
+    looked = f"looked through every few seconds: {stands.looked}" if stands.looked else ""
+    return Content.from_markup(
+        f"[$text-{color}]$words[/]  [$foreground-muted]$looked[/]",
+        words=for_terminal(words, one_line=True),
+        looked=for_terminal(looked, one_line=True),
     )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from textual import on
 from textual.app import ComposeResult
@@ -17,18 +19,22 @@ from screens.server_client import ServerClient
 from screens.widgets.hits import Hits
 from screens.widgets.waiting import Waiting
 from workbench.errors import UserError
+from workbench.library.filters import parse
+from workbench.library.ranking import best_fit
+from workbench.library.retrieval_tests import RetrievalTest
 from workbench.text import for_terminal
 from workbench.workspace import Workspace
 
 _PASSAGES = 20  # asked for
 _TYPING = 0.12  # seconds without a key before a warm server is asked
 _HOW = (
-    "[$foreground-muted]A question or words. Found by meaning ([/][$text-primary]dense[/]"
-    "[$foreground-muted]) and by words ([/][$text-accent]BM25[/][$foreground-muted]), both ranks fused.[/]"
+    "[$foreground-muted]A question or words, perhaps in:FOLDER/ type:pdf since:2026-01-31. Found by meaning ([/]"
+    "[$text-primary]dense[/][$foreground-muted]) and by words ([/][$text-accent]BM25[/][$foreground-muted],"
+    " [/][$text-success]close[/][$foreground-muted] together).[/]"
 )
 _FOUND = (
     "[$foreground-muted]$count found in $took   [/][$text-primary]dense[/][$foreground-muted] meaning"
-    "   [/][$text-accent]BM25[/][$foreground-muted] words[/]"
+    "   [/][$text-accent]BM25[/][$foreground-muted] words$fit[/]"
 )
 
 
@@ -106,7 +112,10 @@ class SearchView(Vertical):
             found.wait_for("Searching; the first time the embedding model is loaded")
         began = time.monotonic()
         try:
-            listed = await self._server.client.search(index, question, _PASSAGES)
+            words, filter = parse(question)
+            if not words:
+                raise UserError("a filter alone asks nothing", do="Write a question after it.")
+            listed = await self._server.client.search(index, words, _PASSAGES, filter=filter)
         except UserError as error:
             if index == self._index:
                 self._shown = None
@@ -118,11 +127,21 @@ class SearchView(Vertical):
         self._open.add(index)
         if index != self._index:  # another was chosen meanwhile
             return
+        needed = (await asyncio.to_thread(self._workspace.settings)).retrieval.min_fit
         self._shown = (index, question)
-        self._say(_FOUND, count=str(len(listed)), took=took)
-        hits.show(listed, question)
+        self._say(_FOUND, count=str(len(listed)), took=took, fit=_fit(listed, needed))
+        hits.show(listed, words)
         if go_to_hits and listed and self.query_one("#question").has_focus:
             hits.focus()
+
+    def current_test(self) -> tuple[str, RetrievalTest] | None:
+        """The index, and the question with the highlighted hit as its right passage; None where there is no hit."""
+        hits = self.query_one(Hits)
+        if self._shown is None or hits.highlighted is None or not hits.hits:
+            return None
+        hit = hits.hits[hits.highlighted]
+        question, _ = parse(self._shown[1])
+        return self._shown[0], RetrievalTest(question, hit["document"], hit["text"], hit["start"])
 
     def _say(self, markup: str, **words: str) -> None:
         self.query_one("#found", Waiting).say(Content.from_markup(markup, **words))
@@ -133,10 +152,19 @@ class SearchView(Vertical):
             return
         from screens.modals.document import DocumentViewer
 
-        index, question = self._shown
+        index, typed = self._shown
+        question, _ = parse(typed)
         found = [FoundPassage.of_hit(hit) for hit in self.query_one(Hits).hits]
         viewer = DocumentViewer.at_passage(self._workspace, index, found, event.option_index, question)
         self.app.push_screen(viewer)
+
+
+def _fit(hits: Sequence[Mapping[str, Any]], needed: float) -> str:
+    """What a chat would make of it, where the embedding model was calibrated."""
+    best = best_fit(hits)
+    if best is None:
+        return ""
+    return f"   {'in' if best >= needed else 'not in'} the library: {best:.0%}"
 
 
 def _took(seconds: float, *, loading: bool) -> str:

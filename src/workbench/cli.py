@@ -18,6 +18,7 @@ from workbench.compare import commands as compare
 from workbench.errors import UserError
 from workbench.jobs import commands as jobs
 from workbench.library import commands as library
+from workbench.library import evaluation_commands as _evaluation  # noqa: F401  adds to `workbench index`
 from workbench.models import commands as models
 from workbench.output import AsJson, InWorkspace
 from workbench.pairs import commands as pairs

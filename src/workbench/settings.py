@@ -23,13 +23,27 @@ class ServerSettings(_Section):
     """TCP port; 0 takes a free one."""
 
 
+class LibrarySettings(_Section):
+    """How indexes are kept."""
+
+    watch: bool = True
+    """Whether the server follows the folders of the indexes: what is saved, moved or deleted there is in the answers
+    within seconds."""
+
+
 class RetrievalSettings(_Section):
     """How passages are searched for a question."""
 
     top_k: int = Field(default=4, ge=1, le=50)
     """Passages given to the model."""
+    min_fit: float = Field(default=0.3, ge=0, le=1)
+    """A question is "not in the library" when the probability that its best passage is about it is less than this; 0
+    goes by `min_similarity`. Known for embedding models that were calibrated, all-minilm-l6-v2 among them."""
     min_similarity: float = Field(default=0.25, ge=-1, le=1)
-    """A question whose best passage is less similar than this (cosine) is "not in the library"."""
+    """For other embedding models: a question whose best passage is less similar than this (cosine) is "not in the
+    library"."""
+    reranker: str = ""
+    """A sentence-transformers CrossEncoder that orders the best passages anew: a folder or a hub id; empty for none."""
 
 
 class GenerationSettings(_Section):
@@ -65,6 +79,7 @@ class Settings(_Section):
     """What the model is told before every chat."""
     theme: str = "textual-dark"
     """The app's theme."""
+    library: LibrarySettings = LibrarySettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     generation: GenerationSettings = GenerationSettings()
     server: ServerSettings = ServerSettings()

@@ -67,6 +67,11 @@ class Injector:
         io.open = builtins.open = opened  # type: ignore[assignment]
         os.write = lambda fd, data: self._written(fd, bytes(data), lambda part: self._write(fd, part))
         os.fsync = self._fsynced
+        sys.addaudithook(self._audit)
+        if "torch" in sys.modules:
+            self._install_in_torch()
+
+    def _install_in_torch(self) -> None:
         import safetensors.torch
         from safetensors import SafetensorError
 
@@ -93,7 +98,6 @@ class Injector:
 
         safetensors.torch.serialize_file = serialized
         files.exchange = exchanged
-        sys.addaudithook(self._audit)
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self._off or (event != "open" and event not in _AUDITED):

@@ -19,7 +19,10 @@ from screens.modals.document import DocumentViewer
 from screens.widgets.hits import Hits
 from screens.widgets.text_pane import TextPane
 from workbench.jobs import control
+from workbench.library import in_step
 from workbench.library.documents import Fault
+from workbench.library.in_step import InStep
+from workbench.library.retrieval_tests import list_tests
 from workbench.workspace import Workspace
 
 Settle = Callable[..., Any]
@@ -140,15 +143,41 @@ async def test_update_starts_a_build_of_the_same_sources_and_its_failure_is_told
     async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
         await pilot.press("4")
         await settle(pilot)
+        await pilot.press("u")  # its model has other weights than it was embedded with: nothing is done unasked
+        await settle(pilot)
+        said = " ".join(re.sub(r"[^\w().-]+", " ", painted(pilot)).split())
+        assert "was built with other weights of all-minilm-l6-v2 than are here now (8 chunks to embed anew)" in said
+        await pilot.press("enter")
+        await settle(pilot)
+        assert not control.jobs(workspace)
         await pilot.press("u")
+        await settle(pilot)
+        await pilot.press("down", "enter")
         await until(pilot, lambda: "failed: /nowhere/at/all" in painted(pilot))
         await settle(pilot)
         (job,) = control.jobs(workspace)
-        assert job.spec["arguments"] == {"name": "handbook", "update": True}
+        asked = {"embedder": "all-minilm-l6-v2", "reembed": True}
+        assert job.spec["arguments"] == {"name": "handbook", "update": True, **asked}
         assert "museum-hours.md" in painted(pilot), "what it held it still holds"
         await pilot.press("u")
         await until(pilot, lambda: job.status().attempt == 2 and not job.status().live)
         assert len(control.jobs(workspace)) == 1, "the failed job itself goes on"
+
+
+async def test_whether_an_index_is_in_step_is_shown_as_it_changes(workspace: Workspace, settle: Settle) -> None:
+    write_index(workspace, "handbook")
+    folder = workspace.index("handbook")
+    in_step.write(folder, InStep("in step"))
+    async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+        await pilot.press("4")
+        await settle(pilot)
+        assert "in step" in painted(pilot)
+        in_step.write(folder, InStep("updating", 3, 12))
+        await until(pilot, lambda: "updating: 3 of 12 files" in painted(pilot))
+        in_step.write(folder, InStep("behind", why="/srv/handbook: no such file or folder"))
+        await until(pilot, lambda: "not in step: /srv/handbook: no such file" in painted(pilot))
+        in_step.withdraw(folder)
+        await until(pilot, lambda: "in step" not in painted(pilot))
 
 
 async def test_documents_are_listed_read_and_opened(workspace: Workspace, settle: Settle) -> None:
@@ -188,10 +217,16 @@ async def test_a_search_says_what_was_found_and_why_and_opens_it_in_its_document
             await settle(pilot)
             assert engine.searched == [("handbook", "When does the museum open?")]
             text = painted(pilot)
-            for part in ("3 found", "museum-hours.md", "line 5  Museum hours > Summer hours", "0.0410"):
+            for part in (
+                "3 found",
+                "museum-hours.md",
+                "line 5  Museum hours > Summer hours",
+                "1.62",
+                "in the library: 99%",
+            ):
                 assert part in text, part
-            assert "dense 1  BM25 1  similarity 0.78" in text
-            assert "dense 2  BM25 >100  similarity 0.31" in text
+            assert "dense 1  BM25 1  close 0.62  similarity 0.78  fits 99%" in text
+            assert "dense 2  BM25 >100  close 0.00  similarity 0.31" in text
             hits = pilot.app.screen.query_one(Hits)
             assert hits.has_focus
             first = hits.get_option_at_index(0).prompt
@@ -212,6 +247,42 @@ async def test_a_search_says_what_was_found_and_why_and_opens_it_in_its_document
             assert pilot.app.screen.query_one("#question").has_focus
             await pilot.press("end", *" now")  # the server has the index open: typing searches
             await until(pilot, lambda: engine.searched[-1] == ("handbook", "When does the museum open? now"))
+
+
+async def test_a_hit_is_saved_as_a_retrieval_test_and_the_tests_are_evaluated_and_deleted(
+    workspace: Workspace, settle: Settle
+) -> None:
+    write_index(workspace, "handbook")
+    engine = FakeEngine()
+    with serving(workspace, engine):
+        async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+            await pilot.press("4", "slash", *"in:museum-hours.md since:2020-01-01 winter hours?", "enter")
+            await settle(pilot)
+            assert engine.searched == [("handbook", "winter hours?")]
+            assert engine.filters == ["in:museum-hours.md since:2020-01-01"]
+            await pilot.press("j", "t", "t")
+            await settle(pilot)
+            (saved,) = list_tests(workspace, "handbook")
+            assert (saved.question, saved.document, saved.quote) == ("winter hours?", "museum-hours.md", HITS[1].text)
+            await pilot.press("e")
+            await settle(pilot)
+            assert "winter hours?" in painted(pilot)
+            await pilot.press("e")
+            await until(pilot, lambda: "1 questions" in painted(pilot))
+            text = painted(pilot)
+            assert "nDCG@10" in text
+            fused = next(line for line in text.splitlines() if "fused" in line and "[" in line)
+            assert fused.split("fused", 1)[1].split()[:2] == [
+                "0",
+                "[",
+            ], fused  # the right one is second
+            assert set(engine.modes[-3:]) == {"dense", "lexical", "fused"}
+            await pilot.press("d")
+            await until(pilot, lambda: "No tests yet" in painted(pilot))
+            assert list_tests(workspace, "handbook") == []
+            await pilot.press("escape", "slash", "ctrl+u", *"since:soon x", "enter")
+            await settle(pilot)
+            assert "'soon' is not a day" in painted(pilot)
 
 
 async def test_the_viewer_scrolls_to_the_passage_and_says_when_it_is_gone(workspace: Workspace, settle: Settle) -> None:

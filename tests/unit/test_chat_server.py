@@ -67,7 +67,7 @@ class FakeEngine:
     def embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         return np.array([[len(text), 0.5] for text in texts], np.float32), 7
 
-    def search(self, index: str, query: str, k: int, mode: str) -> list[Any]:
+    def search(self, index: str, query: str, k: int, mode: str, filter: Any = None) -> list[Any]:
         self.modes.append(mode)
         return [FakeHit("Thirty days.", "leave.md")][:k]
 

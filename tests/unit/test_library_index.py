@@ -13,8 +13,9 @@ from sample_library import FakeEmbedder, Reporter, build_with, write_pdf
 
 from workbench.errors import UserError
 from workbench.library import catalogue, vectors
+from workbench.library.fusion import convex
+from workbench.library.identity import OtherEmbedder
 from workbench.library.index import Index
-from workbench.library.search import RRF_K, fuse
 from workbench.library.store import Store
 from workbench.workspace import Workspace
 
@@ -49,7 +50,9 @@ def test_build_and_search(docs: Path, tmp_path: Path) -> None:
     first, *_ = index.search(question, embedder.encode([question], query=True)[0], 3)
     assert (first.document, first.title, first.place) == ("dogs.md", "Animals", "Animals > Dogs · line 5")
     assert (first.dense_rank, first.lexical_rank) == (1, 1)
-    assert first.score == pytest.approx(2.5 / (RRF_K + 1))
+    assert first.parts is not None
+    assert first.score == pytest.approx(sum(first.parts))
+    assert first.parts[:2] == (0.5, 0.5)
     assert first.passage.place == "Animals > Dogs"
     for mode in ("fused", "dense", "lexical"):
         assert ask(index, question, mode=mode)[0] == "Dogs travel on a lead and pay 23 crowns."
@@ -143,7 +146,14 @@ def test_a_bad_file_is_told_and_skipped_and_a_known_one_stays(docs: Path, tmp_pa
 def test_other_weights_mean_embedding_anew(docs: Path, tmp_path: Path) -> None:
     build_with(tmp_path / "i", [docs], FakeEmbedder())
     other = FakeEmbedder("other", dimensions=32)
-    assert build_with(tmp_path / "i", None, other).embedded == 4
+    before = ask(Index(tmp_path / "i"), "What do dogs pay?")
+    with pytest.raises(OtherEmbedder, match=r"4 chunks to embed anew.*`workbench index update i --reembed`"):
+        build_with(tmp_path / "i", None, other)
+    with pytest.raises(OtherEmbedder, match="is embedded with fake; with other all of it is embedded anew"):
+        build_with(tmp_path / "i", [docs], other, chosen="other")
+    assert other.embedded == []
+    assert ask(Index(tmp_path / "i"), "What do dogs pay?") == before  # it answers as it did
+    assert build_with(tmp_path / "i", None, other, reembed=True).embedded == 4
     index = Index(tmp_path / "i")
     assert (index.fingerprint, index.dimensions) == ("other", 32)
     with pytest.raises(UserError, match="does not fit"):
@@ -156,7 +166,7 @@ def test_other_weights_embed_anew_what_can_no_longer_be_read(docs: Path, tmp_pat
     build_with(tmp_path / "i", [docs], FakeEmbedder())
     (docs / "lamps.md").write_bytes(b"\0torn")
     other = FakeEmbedder("other", dimensions=32)
-    built = build_with(tmp_path / "i", None, other)
+    built = build_with(tmp_path / "i", None, other, reembed=True)
     assert (built.documents, built.chunks, built.embedded, len(built.faults)) == (3, 4, 4, 1)
     vector = other.encode(["whale oil lamp"], query=True)[0]
     first = Index(tmp_path / "i").search("whale oil lamp", vector, 3)[0]
@@ -177,23 +187,26 @@ def test_a_damaged_cache_is_noticed_told_in_one_line_and_made_again(docs: Path, 
     whole = tmp_path / "whole"
     shutil.copytree(folder, whole)
     wanted = ask(Index(folder), "What do dogs pay?", k=10)
-    data = (whole / vectors.FILE).read_bytes()
-    middle = len(data) // 2
     manifest = json.loads((whole / "manifest.json").read_text())
+    (dense,) = manifest["segments"]
+    data = (whole / dense).read_bytes()
+    middle = len(data) // 2
     segment = next(name for name in manifest["files"] if name.endswith(".idx"))
     damages = {
-        "truncated": lambda: (folder / vectors.FILE).write_bytes(data[:middle]),
-        "flipped bit": lambda: (folder / vectors.FILE).write_bytes(
+        "truncated": lambda: (folder / dense).write_bytes(data[:middle]),
+        "flipped bit": lambda: (folder / dense).write_bytes(
             data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
         ),
-        "zeroed tail": lambda: (folder / vectors.FILE).write_bytes(data[:middle] + bytes(len(data) - middle)),
-        "empty": lambda: (folder / vectors.FILE).write_bytes(b""),
-        "missing": (folder / vectors.FILE).unlink,
+        "zeroed tail": lambda: (folder / dense).write_bytes(data[:middle] + bytes(len(data) - middle)),
+        "empty": lambda: (folder / dense).write_bytes(b""),
+        "missing": (folder / dense).unlink,
+        "no places": vectors.places_of(folder / dense).unlink,
         "no manifest": (folder / "manifest.json").unlink,
         "no json": lambda: (folder / "manifest.json").write_text("{"),
+        "json of another kind": lambda: (folder / "manifest.json").write_text("[]"),
         "foreign json": lambda: (folder / "manifest.json").write_text('{"a": 1}'),
-        "old revision": lambda: (folder / "manifest.json").write_text(json.dumps({**manifest, "revision": 0})),
-        "no lexical": lambda: shutil.rmtree(folder / "lexical"),
+        "later revision": lambda: (folder / "manifest.json").write_text(json.dumps({**manifest, "revision": 9})),
+        "no lexical": lambda: shutil.rmtree(folder / manifest["lexical_folder"]),
         "lexical bit": lambda: (folder / segment).write_bytes(b"x" + (folder / segment).read_bytes()[1:]),
         "lexical file missing": lambda: (folder / segment).unlink(),
     }
@@ -208,7 +221,8 @@ def test_a_damaged_cache_is_noticed_told_in_one_line_and_made_again(docs: Path, 
         assert "\n" not in told[0]
         assert Index(folder, tell=told.append) is not None
         assert len(told) == 1, name  # mended
-    assert (folder / vectors.FILE).read_bytes() == data  # and the same, byte for byte
+        (made,) = folder.glob("*.usearch")
+        assert made.read_bytes() == data  # the same, byte for byte, and nothing of the old is left
 
 
 def test_a_database_without_embeddings_says_what_to_do_and_an_update_mends_it(docs: Path, tmp_path: Path) -> None:
@@ -264,7 +278,8 @@ def test_exact_search_is_exact_for_any_number_of_vectors(tmp_path: Path) -> None
         rows = rng.normal(size=(count, 48)).astype(np.float32)
         keys = np.arange(10, 10 + count, dtype=np.uint64)
         vectors.write(tmp_path / "v", [(keys, rows)] if count else [], dimensions=48, dtype="f16")
-        opened = vectors.Vectors((tmp_path / "v").read_bytes(), dimensions=48, dtype="f16", count=count)
+        segment = vectors.Segment(tmp_path / "v", dimensions=48, dtype="f16", count=count)
+        opened = vectors.Vectors([segment], np.empty(0, np.uint64))
         question = rng.normal(size=48).astype(np.float32)
         cosine = rows @ question / np.maximum(np.linalg.norm(rows, axis=1) * np.linalg.norm(question), 1e-9)
         found, similarities = opened.search(question, 20)
@@ -272,8 +287,10 @@ def test_exact_search_is_exact_for_any_number_of_vectors(tmp_path: Path) -> None
         assert similarities == pytest.approx(np.sort(cosine)[::-1][:20].tolist(), abs=2e-3)
 
 
-def test_reciprocal_rank_fusion() -> None:
-    fused = fuse([1, 2, 3], [2, 4])
-    assert [chunk for chunk, _ in fused] == [2, 4, 1, 3]
-    assert fused[0][1] == pytest.approx(1 / 62 + 1.5 / 61)
-    assert fuse([], []) == []
+def test_scores_are_fused_not_ranks() -> None:
+    parts = convex({1: 0.9, 2: 0.5, 3: 0.1, 4: 0.0}, {2: 8.0, 4: 2.0}, 3)
+    assert list(parts) == [1, 2, 3, 4]
+    expected = [0.5, 0, 0.25, 0.5, 0, 0, -0.0625, 0.125]
+    assert [part for both in parts.values() for part in both] == pytest.approx(expected)
+    assert convex({}, {}, 3) == {}
+    assert convex({7: 0.2}, {}, 3) == {7: (0.5, 0.0)}

@@ -17,6 +17,7 @@ import httpx2
 from workbench.chat import address
 from workbench.chat.answer import Answer, Citation, Cut, Delta, Figures, known
 from workbench.errors import UserError
+from workbench.library.filters import Filter
 from workbench.workspace import Workspace
 
 _CONNECT = 5.0  # seconds; reading waits as long as it takes: loading weights, other answers, a long prompt
@@ -134,7 +135,9 @@ class Client:
         """Ask, and wait for the whole answer; see `chat`."""
         return collect(self.chat(messages, model, **options))
 
-    def search(self, index: str, query: str, k: int = 5, mode: str = "fused") -> list[dict[str, Any]]:
+    def search(
+        self, index: str, query: str, k: int = 5, mode: str = "fused", filter: Filter | None = None
+    ) -> list[dict[str, Any]]:
         """The k best passages of an index, as `workbench.library.search.Hit` names their fields.
 
         Args:
@@ -142,8 +145,9 @@ class Client:
             query: a question.
             k: how many at most.
             mode: fused, dense or lexical; see `workbench.library.index.Index.search`.
+            filter: the documents that are looked in; None: all.
         """
-        return self._post("/v1/search", {"index": index, "query": query, "k": k, "mode": mode})["hits"]
+        return self._post("/v1/search", _search_body(index, query, k, mode, filter))["hits"]
 
     def embeddings(self, texts: Sequence[str], model: str) -> list[list[float]]:
         """One vector of length 1 a text."""
@@ -225,9 +229,11 @@ class AsyncClient:
         """See `Client.answer`."""
         return collect([delta async for delta in self.chat(messages, model, **options)])
 
-    async def search(self, index: str, query: str, k: int = 5, mode: str = "fused") -> list[dict[str, Any]]:
+    async def search(
+        self, index: str, query: str, k: int = 5, mode: str = "fused", filter: Filter | None = None
+    ) -> list[dict[str, Any]]:
         """See `Client.search`."""
-        return (await self._post("/v1/search", {"index": index, "query": query, "k": k, "mode": mode}))["hits"]
+        return (await self._post("/v1/search", _search_body(index, query, k, mode, filter)))["hits"]
 
     async def embeddings(self, texts: Sequence[str], model: str) -> list[list[float]]:
         """See `Client.embeddings`."""
@@ -367,3 +373,11 @@ def _problem(error: Any, kind: type[UserError] = UserError) -> UserError:
     if error.get("what"):
         return kind(error["what"], where=error.get("where"), do=error.get("do"))
     return kind(str(error.get("message") or error).rstrip("."))
+
+
+def _search_body(index: str, query: str, k: int, mode: str, filter: Filter | None) -> dict[str, Any]:
+    body: dict[str, Any] = {"index": index, "query": query, "k": k, "mode": mode}
+    if filter:
+        days = {key: str(day) for key, day in (("since", filter.since), ("until", filter.until)) if day}
+        body |= {"within": list(filter.within), "types": list(filter.types), **days}
+    return body

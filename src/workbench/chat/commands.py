@@ -12,6 +12,7 @@ import typer
 
 from workbench import output
 from workbench.errors import UserError
+from workbench.library.filters import Filter
 from workbench.output import AsJson, InWorkspace
 from workbench.text import for_terminal
 from workbench.workspace import Workspace, find
@@ -68,12 +69,12 @@ def ask(
     )
 
 
-def search(workspace: Workspace, index: str, query: str, k: int, mode: str) -> list[dict[str, Any]]:
+def search(workspace: Workspace, index: str, query: str, k: int, mode: str, filter: Filter) -> list[dict[str, Any]]:
     """`workbench index search`: by the workspace's server, which is started if it does not run."""
     from workbench.chat.client import Client
 
     with Client.from_workspace(workspace) as client:
-        return client.search(index, query, k, mode)
+        return client.search(index, query, k, mode, filter)
 
 
 def serve(

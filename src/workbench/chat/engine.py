@@ -15,6 +15,7 @@ from workbench.chat.retrieval import Retrieval
 from workbench.errors import UserError
 from workbench.hybrid import Hybrid
 from workbench.library.grounding import NOT_IN_LIBRARY, new_nonce
+from workbench.library.ranking import best_fit
 from workbench.models.adapter import adapters
 from workbench.settings import Settings
 from workbench.workspace import Workspace
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from workbench.chat.copies import Copies, Copy
     from workbench.chat.generation import Sampling
     from workbench.chat.remote import Remote
+    from workbench.library.filters import Filter
     from workbench.library.search import Hit
 
 _ASKING = frozenset(
@@ -59,6 +61,12 @@ class Engine:
         self._last: Figures | None = None
         self._settings_read: tuple[object, Settings] | None = None
         self._lock = threading.Lock()
+
+    def follow(self) -> None:
+        """Keep the workspace's indexes in step with their folders from now on, in a thread of its own."""
+        from workbench.chat.following import Following
+
+        Following(self._workspace, self._retrieval).start()
 
     def models(self) -> list[str]:
         """The names of all hybrids of the workspace: every base, with and without its adapters and the indexes, and
@@ -95,9 +103,9 @@ class Engine:
         finally:
             self._busy = False
 
-    def search(self, index: str, query: str, k: int, mode: str) -> list[Hit]:
-        """The k best chunks of an index; see `Retrieval.search`."""
-        return self._retrieval.search(index, query, k, mode)
+    def search(self, index: str, query: str, k: int, mode: str, filter: Filter | None = None) -> list[Hit]:
+        """The k best passages of an index; see `Retrieval.search`."""
+        return self._retrieval.search(index, query, k, mode, filter)
 
     def embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         """Vectors [n, d] of texts and the number of their tokens; see `Retrieval.embed`."""
@@ -204,8 +212,11 @@ class Engine:
         return asked[-1], []
 
     def _good_hits(self, index: str, query: str, k: int, least: float) -> list[Hit]:
-        """What is found, if the best of it is at least so similar."""
+        """What is found, if the best of it is probably about the question, or without calibration so similar."""
         hits = self._retrieval.search(index, query, k)
+        needed, fit = self._settings().retrieval.min_fit, best_fit(hits)
+        if needed and fit is not None:
+            return hits if fit >= needed else []
         best = max((hit.similarity for hit in hits if hit.similarity is not None), default=-1.0)
         return hits if best >= least else []
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from workbench.chat.answer import LONGEST_QUERY, Delta, Figures, TooLong, UnknownModel
 from workbench.errors import UserError
+from workbench.library.filters import Filter, make
 
 if TYPE_CHECKING:
     import numpy as np
@@ -174,6 +175,22 @@ class SearchRequest(_Request):
     query: str = Field(max_length=LONGEST_QUERY)
     k: int = Field(5, ge=1, le=1000)
     mode: Literal["fused", "dense", "lexical"] = "fused"
+    within: list[str] = Field([], max_length=100)
+    """Folders, files or patterns that are looked in; empty: all."""
+    types: list[str] = Field([], max_length=100)
+    """Endings of file names that are looked in, as "pdf"; empty: all."""
+    since: str | None = None
+    """Files modified on this day or later, YYYY-MM-DD."""
+    until: str | None = None
+    """Files modified on this day or before, YYYY-MM-DD."""
+
+    def filter(self) -> Filter:
+        """The documents that are looked in.
+
+        Raises:
+            UserError: a day is not written so.
+        """
+        return make(self.within, self.types, self.since, self.until)
 
 
 class ChatWriter:

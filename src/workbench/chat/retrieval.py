@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from workbench.chat.answer import LONGEST_QUERY, UnknownModel
+from workbench.errors import UserError
+from workbench.library.filters import Filter
 from workbench.library.index import Index, embedder_of
+from workbench.library.ranking import Options
 from workbench.models import local
 from workbench.workspace import Workspace
 
@@ -16,6 +20,10 @@ if TYPE_CHECKING:
 
     from workbench.library.search import Hit
     from workbench.models.embed import Embedder
+    from workbench.models.rerank import Reranker
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
 
 class Retrieval:
@@ -26,6 +34,7 @@ class Retrieval:
         self._workspace = workspace
         self._indexes: dict[str, Index] = {}
         self._embedders: dict[str, Embedder] = {}
+        self._kept_reranker: tuple[str, Reranker] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="retrieval", initializer=_compute_alone)
 
     def opened(self) -> list[str]:
@@ -36,14 +45,22 @@ class Retrieval:
         """Have an index and its embedding model ready; see `search` for the errors."""
         self._thread.submit(self._open, index).result()
 
-    def search(self, index: str, query: str, k: int, mode: str = "fused") -> list[Hit]:
-        """The k chunks of an index that answer a question best, best first; the mode is that of `Index.search`.
+    def search(self, index: str, query: str, k: int, mode: str = "fused", filter: Filter | None = None) -> list[Hit]:
+        """The k passages of an index that answer a question best, best first.
+
+        Args:
+            index: its name.
+            query: the question.
+            k: how many at most.
+            mode: that of `Index.search`, fused is ordered by the reranker of the settings where they name one.
+            filter: the documents that are looked in.
 
         Raises:
             UnknownModel: there is no such index.
-            UserError: it is damaged, or its embedding model is not on this machine or no longer the same.
+            UserError: it is damaged, or its embedding model is not on this machine or no longer the same; or the
+                reranker is not on this machine or is none.
         """
-        return self._thread.submit(self._search, index, query[:LONGEST_QUERY], k, mode).result()
+        return self._thread.submit(self._search, index, query[:LONGEST_QUERY], k, mode, filter or Filter()).result()
 
     def embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         """Vectors float32 [n, d] of length 1, and how many tokens the texts have.
@@ -53,10 +70,44 @@ class Retrieval:
         """
         return self._thread.submit(self._embed, model, texts).result()
 
-    def _search(self, name: str, query: str, k: int, mode: str) -> list[Hit]:
+    def embedder(self, model: str) -> Embedder:
+        """An embedding model by its name, loaded; it is only to be used by `compute`.
+
+        Raises:
+            UnknownModel: there is no such embedding model.
+        """
+        return self._thread.submit(self._embedder, model).result()
+
+    def compute(self, function: Callable[[Argument], Result], argument: Argument) -> Result:
+        """Call a function in the thread that embeds, in its turn."""
+        return self._thread.submit(function, argument).result()
+
+    def refresh(self, index: str) -> None:
+        """Open an index that is held open again, for it was updated, so that no question has to wait for that."""
+        if index in self._indexes:
+            self._thread.submit(self._refresh, index)
+
+    def _refresh(self, name: str) -> None:
+        with contextlib.suppress(UserError):  # told to who searches it
+            len(self._index(name))
+
+    def _search(self, name: str, query: str, k: int, mode: str, filter: Filter) -> list[Hit]:
         index = self._index(name)
         vector = None if mode == "lexical" else self._embedder_of(index).encode([query], query=True)[0]
-        return index.search(query, vector, k, mode=mode)
+        reranker = self._reranker() if mode == "fused" else None
+        options = Options(mode, filter, rerank=reranker.scores if reranker else None)
+        return index.search(query, vector, k, options)
+
+    def _reranker(self) -> Reranker | None:
+        """The one that the settings name now."""
+        name = self._workspace.settings().retrieval.reranker
+        if not name:
+            self._kept_reranker = None
+        elif self._kept_reranker is None or self._kept_reranker[0] != name:
+            from workbench.models import rerank
+
+            self._kept_reranker = name, rerank.load(name)
+        return self._kept_reranker[1] if self._kept_reranker else None
 
     def _open(self, name: str) -> None:
         self._embedder_of(self._index(name))

@@ -26,6 +26,7 @@ from workbench.chat.answer import Delta, Question, UnknownModel
 from workbench.chat.guard import Activity, Guard
 from workbench.chat.protocol import ChatRequest, ChatWriter, EmbeddingRequest, LoadRequest, SearchRequest
 from workbench.errors import UserError
+from workbench.library.filters import Filter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +43,7 @@ class Answers(Protocol):
     def answer(self, question: Question, cancelled: Callable[[], bool]) -> Iterator[Delta]: ...
     def load(self, model: str) -> None: ...
     def embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, int]: ...
-    def search(self, index: str, query: str, k: int, mode: str) -> list[Any]: ...
+    def search(self, index: str, query: str, k: int, mode: str, filter: Filter | None = None) -> list[Any]: ...
     def status(self) -> dict[str, Any]: ...
 
 
@@ -95,7 +96,7 @@ def create_app(engine: Answers, *, token: str, host: str = "127.0.0.1", activity
 
     @app.post("/v1/search")
     def search(asked: SearchRequest) -> dict[str, Any]:
-        hits = engine.search(asked.index, asked.query, asked.k, asked.mode)
+        hits = engine.search(asked.index, asked.query, asked.k, asked.mode, asked.filter())
         listed = [{**asdict(hit), "place": hit.place} for hit in hits]
         return {"object": "list", "index": asked.index, "question": asked.query, "hits": listed}
 

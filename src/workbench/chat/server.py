@@ -65,7 +65,8 @@ def _serve(workspace: Workspace, options: argparse.Namespace) -> int:
     host = options.host or settings.host
     listener = _listen(host, settings.port if options.port is None else options.port)
     activity, token = Activity(), secrets.token_urlsafe(32)
-    app = create_app(Engine(workspace), token=token, host=host, activity=activity)
+    engine = Engine(workspace)
+    app = create_app(engine, token=token, host=host, activity=activity)
     quiet = {"log_level": "warning", "access_log": False, "server_header": False}
     protocols = {"http": "h11", "ws": "none", "lifespan": "off"}
     server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=_GRACE, **protocols, **quiet))
@@ -74,6 +75,7 @@ def _serve(workspace: Workspace, options: argparse.Namespace) -> int:
     here = Address(_url(listener), token, os.getpid(), address.started(os.getpid()), parent, born)
     address.publish(workspace, here)
     print(f"listening on {here.url}", flush=True)
+    engine.follow()
     idle = None if parent else options.idle_minutes * 60
     threading.Thread(target=_watch, args=(server, activity, here, idle), daemon=True).start()
     # uvicorn raises the signal that ended it once more; by then there is nothing left that it should do.

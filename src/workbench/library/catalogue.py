@@ -8,7 +8,9 @@ from pathlib import Path
 
 from workbench.errors import UserError
 from workbench.jobs.folder import process_of
+from workbench.library import in_step
 from workbench.library.documents import Fault
+from workbench.library.in_step import InStep
 from workbench.library.store import FILE, Store
 from workbench.workspace import Workspace
 
@@ -29,6 +31,8 @@ class IndexSummary:
     """What it was built from; folders inside the workspace relative to it."""
     faults: int = 0
     """Files that the last build could not read."""
+    in_step: InStep | None = None
+    """How it stands to its folders; None where nobody follows it."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,12 @@ def document_text(workspace: Workspace, name: str, document: str) -> str:
         return store.document_text(document)
 
 
+def followed(workspace: Workspace) -> dict[str, InStep]:
+    """How the indexes that somebody follows stand to their folders, by name; opens no database."""
+    told = {path.parent.name: in_step.read(path.parent) for path in workspace.indexes.glob(f"*/{in_step.FILE}")}
+    return {name: stands for name, stands in told.items() if stands is not None}
+
+
 def _opened(workspace: Workspace, name: str) -> Store:
     folder = workspace.index(name)
     if not (folder / FILE).is_file():
@@ -103,6 +113,7 @@ def _summary(folder: Path) -> IndexSummary:
                 embedding_model=facts.get("embedding_model"),
                 sources=tuple(_shown(source, folder.parents[1]) for source in store.sources()),
                 faults=len(store.list_faults()),
+                in_step=in_step.read(folder),
             )
     except (UserError, sqlite3.DatabaseError):
         return IndexSummary(folder.name, "damaged")

@@ -12,17 +12,25 @@ import typer
 
 from workbench import output
 from workbench.errors import Faults, UserError
+from workbench.library.filters import Filter, make
 from workbench.output import AsJson, InWorkspace
 from workbench.workspace import Workspace, find
 
 app = output.subcommands("Libraries: index documents, keep them current, search them.")
 Name = Annotated[str, typer.Argument(help="The index's name.")]
 Processes = Annotated[int, typer.Option("--processes", min=1, help="How many embed, under `accelerate launch`.")]
+Embedding = Annotated[
+    str | None,
+    typer.Option("--embedder", help="The embedding model; default: the index's own, of a new one the settings'."),
+]
+Reembed = Annotated[
+    bool, typer.Option("--reembed", help="Embed everything anew, where the embedding model is another than it was.")
+]
 Follow = Annotated[bool, typer.Option("--follow/--no-follow", help="Stay and show its progress; or only start it.")]
-SearchFunction = Callable[[Workspace, str, str, int, str], Sequence[Any]]
-"""Search through the server: workspace, index, question, k, mode; gives hits, as `Hit` or as mappings of its fields."""
+SearchFunction = Callable[[Workspace, str, str, int, str, Filter], Sequence[Any]]
+"""Search through the server: workspace, index, question, k, mode, filter; gives hits, or mappings of their fields."""
 
-_FIELDS = ("text", "document", "place", "score", "dense_rank", "lexical_rank", "similarity")
+_FIELDS = ("text", "document", "place", "score", "dense_rank", "lexical_rank", "similarity", "fit", "same")
 _BATCH = 64  # questions embedded at once
 
 
@@ -31,6 +39,8 @@ def build(
     name: Name,
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files and folders.")],
     add: Annotated[bool, typer.Option("--add", help="Keep what it was built from, too.")] = False,
+    embedder: Embedding = None,
+    reembed: Reembed = False,
     processes: Processes = 1,
     follow: Follow = True,
     json: AsJson = False,
@@ -41,10 +51,12 @@ def build(
     for given, source in zip(paths, sources, strict=True):
         if not source.exists():
             raise UserError("no such file or folder", where=given)
+    found = find(workspace)
+    chosen = _embedder(found, name, embedder, reembed=reembed)
     _start(
-        find(workspace),
+        found,
         name,
-        {"paths": [str(path) for path in sources], "add": add, "processes": processes},
+        {"paths": [str(path) for path in sources], "add": add, **chosen, "processes": processes},
         follow=follow,
         json=json,
     )
@@ -53,6 +65,8 @@ def build(
 @app.command()
 def update(
     name: Name,
+    embedder: Embedding = None,
+    reembed: Reembed = False,
     processes: Processes = 1,
     follow: Follow = True,
     json: AsJson = False,
@@ -63,7 +77,41 @@ def update(
 
     found = find(workspace)
     documents(found, name)  # that there is one, before a job is made for it
-    _start(found, name, {"update": True, "processes": processes}, follow=follow, json=json)
+    chosen = _embedder(found, name, embedder, reembed=reembed)
+    _start(found, name, {"update": True, **chosen, "processes": processes}, follow=follow, json=json)
+
+
+@app.command()
+def watch(name: Name, json: AsJson = False, workspace: InWorkspace = None) -> None:
+    """Keep an index in step with its files until ctrl+c; the server does so by itself while it runs."""
+    from workbench.library import watch as watching
+    from workbench.library.catalogue import documents
+
+    found = find(workspace)
+    documents(found, name)
+    watching.in_foreground(found, name, output.print_json if json else lambda line: output.say(watching.describe(line)))
+
+
+@app.command()
+def compact(name: Name, json: AsJson = False, workspace: InWorkspace = None) -> None:
+    """Make few large files of the many that updates have left; updates do it themselves when it is due."""
+    from workbench.library import upkeep
+
+    done = upkeep.compact(_built(find(workspace), name))
+    output.print_json(vars(done)) if json else output.say(
+        f"{done.files_before} vector files became {done.files}; {done.removed} removed chunks were dropped."
+    )
+
+
+@app.command()
+def verify(name: Name, json: AsJson = False, workspace: InWorkspace = None) -> None:
+    """Read all files of an index and compare them with what was written; damaged ones are made again."""
+    from workbench.library import upkeep
+
+    done = upkeep.verify(_built(find(workspace), name))
+    output.print_json(vars(done)) if json else output.say(
+        f"{done.files} files are what was written." if done.damage is None else f"{done.damage}; they were made again."
+    )
 
 
 @app.command("list")
@@ -79,6 +127,7 @@ def list_(
     if name is None:
         rows = [vars(summary) for summary in catalogue.indexes(found)]
         columns = ["name", "state", "documents", "chunks", "updated", "embedding_model"]
+        columns += ["files"] if any(row["in_step"] for row in rows) else []
         empty = "No indexes yet. Make one with `workbench index build NAME PATH`."
     else:
         rows = [vars(row) for row in catalogue.documents(found, name)]
@@ -89,6 +138,7 @@ def list_(
             output.print_json(row)
         return
     for row in rows:
+        row["files"] = row["in_step"].in_words if row.get("in_step") else None
         for column, key in (("updated", "updated_at"), ("modified", "modified")):
             if row.get(key) is not None:
                 row[column] = time.strftime("%Y-%m-%d %H:%M", time.localtime(row[key]))
@@ -113,6 +163,14 @@ def add_search(server_search: SearchFunction) -> None:
             Literal["fused", "dense", "lexical"],
             typer.Option(help="Both rankings joined, usearch alone, or BM25 alone."),
         ] = "fused",
+        within: Annotated[
+            list[str] | None, typer.Option("--in", help='Look in this folder ("handbook/") or file; may be repeated.')
+        ] = None,
+        types: Annotated[
+            list[str] | None, typer.Option("--type", help="Look in files of this ending, as pdf; may be repeated.")
+        ] = None,
+        since: Annotated[str | None, typer.Option(help="Files modified on this day or later, YYYY-MM-DD.")] = None,
+        until: Annotated[str | None, typer.Option(help="Files modified on this day or before, YYYY-MM-DD.")] = None,
         json: AsJson = False,
         workspace: InWorkspace = None,
     ) -> None:
@@ -120,16 +178,42 @@ def add_search(server_search: SearchFunction) -> None:
         if (query is None) == (questions is None):
             raise UserError("a search needs QUERY or --questions FILE", do="Give one of them.")
         found = find(workspace)
+        filter = make(within or (), types or (), since, until)
         if query is not None:
-            answers = iter([(query, server_search(found, name, query, k, mode))])
+            answers = iter([(query, server_search(found, name, query, k, mode, filter))])
         else:
-            answers = _search_here(found, name, _read_questions(questions), k, mode)
+            answers = _search_here(found, name, _read_questions(questions), k, mode, filter)
         for question, hits in answers:
             shown = [_fields(hit) for hit in hits]
             if json:
                 output.print_json({"question": question, "hits": shown})
             else:
                 _print_hits(question, shown)
+
+
+def _built(workspace: Workspace, name: str) -> Path:
+    from workbench.library.catalogue import documents
+
+    documents(workspace, name)  # that there is one
+    return workspace.index(name)
+
+
+def _embedder(workspace: Workspace, name: str, embedder: str | None, *, reembed: bool) -> dict[str, Any]:
+    """A job's arguments for the embedding model that is asked for; refused, before a job is made, if that would mean
+    embedding everything anew and nobody said so. Of settings that name another than the index's, it is only told."""
+    from workbench.library.identity import embedders
+
+    compared = embedders(workspace, name, embedder)
+    embedder = workspace.model(embedder) if embedder else None
+    if compared is not None and not reembed:
+        compared.check()
+        wanted = workspace.settings().embedding_model
+        if embedder is None and wanted != compared.embedded_with:
+            output.warn(
+                f"The index {name} keeps {compared.embedded_with}; configs/settings.yaml says {wanted}."
+                f" To change over: `workbench index update {name} --embedder {wanted} --reembed`."
+            )
+    return {"embedder": embedder, "reembed": reembed} if embedder or reembed else {}
 
 
 def _start(workspace: Workspace, name: str, arguments: dict[str, Any], *, follow: bool, json: bool) -> None:
@@ -169,10 +253,11 @@ def _read_questions(path: Path | None) -> list[str]:
 
 
 def _search_here(
-    workspace: Workspace, name: str, questions: Sequence[str], k: int, mode: str
+    workspace: Workspace, name: str, questions: Sequence[str], k: int, mode: str, filter: Filter
 ) -> Iterator[tuple[str, Sequence[Any]]]:
     """Many questions are embedded in this process, in batches."""
     from workbench.library.index import Index, embedder_of
+    from workbench.library.ranking import Options
 
     index = Index(workspace.index(name))
     embedder = None if mode == "lexical" else embedder_of(index)
@@ -180,7 +265,7 @@ def _search_here(
         some = questions[at : at + _BATCH]
         vectors = [None] * len(some) if embedder is None else embedder.encode(some, query=True)
         for question, vector in zip(some, vectors, strict=True):
-            yield question, index.search(question, vector, k, mode=mode)
+            yield question, index.search(question, vector, k, Options(mode, filter))
 
 
 def _fields(hit: Any) -> dict[str, Any]:
@@ -196,5 +281,8 @@ def _print_hits(question: str, hits: Sequence[Mapping[str, Any]]) -> None:
             f"{kind} {hit[f'{field}_rank'] or '-'}" for kind, field in (("dense", "dense"), ("BM25", "lexical"))
         )
         similarity = "" if hit["similarity"] is None else f", cosine {hit['similarity']:.2f}"
+        similarity += "" if hit["fit"] is None else f", fits {hit['fit']:.0%}"
         output.say(f"[{number}] {hit['document']} · {hit['place']}  ({ranks}{similarity})")
+        for same in hit["same"] or ():
+            output.say(f"    the same in {same}")
         output.say("    " + str(hit["text"]).replace("\n", "\n    ") + "\n")

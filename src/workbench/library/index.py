@@ -1,10 +1,12 @@
 """The read side of an index: searching it, and the model that its questions are embedded with.
 
-An `Index` is told a question's vector. It opens the caches once and opens them again when a build has replaced them.
+An `Index` is told a question's vector. It opens the caches once and opens them again when a build has replaced them;
+what is the same in the new ones stays open.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from workbench import output
 from workbench.errors import UserError
-from workbench.library import caches
-from workbench.library.search import DEPTH, MODES, Hit, fuse
+from workbench.library import caches, integrity, ranking
+from workbench.library.ranking import Options
+from workbench.library.search import Hit
 from workbench.library.store import FILE, Store
 
 if TYPE_CHECKING:
@@ -41,7 +44,8 @@ class Index:
         self._lock = threading.Lock()
         self._seen: tuple[int, int] | None = None
         self._embedding_model = ""
-        self._caches = self._open()
+        self._caches: caches.Caches | None = None
+        self._current()
 
     @property
     def embedding_model(self) -> str:
@@ -63,53 +67,34 @@ class Index:
         """How many chunks it holds."""
         return self._current().manifest.chunks
 
-    def search(self, question: str, vector: np.ndarray | None, k: int, *, mode: str = "fused") -> list[Hit]:
-        """The chunks that answer a question best, best first.
+    def search(
+        self,
+        question: str,
+        vector: np.ndarray | None,
+        k: int,
+        options: Options | None = None,
+        *,
+        mode: str = "fused",
+    ) -> list[Hit]:
+        """The passages that answer a question best, best first.
 
         Args:
             question: its words, for BM25; any text.
             vector: the question embedded by `embedding_model`, float32 [dimensions]; None in mode lexical.
             k: how many at most.
-            mode: fused (both rankings joined), dense (usearch alone) or lexical (BM25 alone).
+            options: how; None: with the defaults, in this mode.
+            mode: see `Options`, which has its own.
 
         Raises:
             UserError: the vector has another length than the index's, or is not finite.
         """
-        assert mode in MODES, mode
         current = self._current()
-        depth = max(DEPTH, k)
-        dense, similarities = ([], []) if vector is None else self._dense(current, vector, depth)
-        lexical, bm25 = current.lexical.search(question, depth)
-        if mode == "fused":
-            ranked = fuse(dense, lexical)
-        elif mode == "dense":
-            ranked = list(zip(dense, similarities, strict=True))
-        else:
-            ranked = list(zip(lexical, bm25, strict=True))
-        similarity_of = dict(zip(dense, similarities, strict=True))
-        dense_rank = {chunk: rank for rank, chunk in enumerate(dense, 1)}
-        lexical_rank = {chunk: rank for rank, chunk in enumerate(lexical, 1)}
+        if vector is not None:
+            self._check(current, vector)
         with Store(self.folder) as store:
-            rows = store.live_chunks(chunk for chunk, _ in ranked[:k])
-        hits = []
-        for chunk, score in ranked[:k]:
-            row = rows.get(chunk)
-            if row is None:  # a build replaced its document this moment
-                continue
-            similarity = similarity_of.get(chunk)
-            if similarity is None and vector is not None:
-                similarity = current.vectors.similarity(chunk, vector)
-            hits.append(
-                Hit(
-                    chunk=chunk, text=row["text"], document=row["name"], title=row["title"], heading=row["heading"],
-                    start=row["start"], end=row["end"], start_line=row["start_line"], end_line=row["end_line"],
-                    page=row["page"], score=score, dense_rank=dense_rank.get(chunk),
-                    lexical_rank=lexical_rank.get(chunk), similarity=similarity,
-                )
-            )  # fmt: skip
-        return hits
+            return ranking.search(current, store, question, vector, k, options or Options(mode=mode))
 
-    def _dense(self, current: caches.Caches, vector: np.ndarray, depth: int) -> tuple[list[int], list[float]]:
+    def _check(self, current: caches.Caches, vector: np.ndarray) -> None:
         import numpy as np
 
         if vector.shape != (current.manifest.dimensions,) or not np.isfinite(vector).all():
@@ -118,12 +103,11 @@ class Index:
                 where=f"index {self.name}",
                 do=f"Embed it with {self.embedding_model}.",
             )
-        return current.vectors.search(vector, depth)
 
     def _current(self) -> caches.Caches:
         with self._lock:
-            if self._stamp() != self._seen:
-                self._caches = self._open()
+            if self._caches is None or self._stamp() != self._seen:
+                self._caches = self._open(self._caches)
             return self._caches
 
     def _stamp(self) -> tuple[int, int] | None:
@@ -134,7 +118,7 @@ class Index:
             return None
         return status.st_mtime_ns, status.st_ino
 
-    def _open(self) -> caches.Caches:
+    def _open(self, before: caches.Caches | None) -> caches.Caches:
         if not (self.folder / FILE).is_file():
             raise UserError(
                 f"there is no index {self.name!r}", do=f"Make it with `workbench index build {self.name} PATH`."
@@ -146,12 +130,29 @@ class Index:
                     do="See `workbench jobs list`; go on with `workbench jobs resume` where it was stopped or killed.",
                 )
             try:
-                opened = caches.open_caches(self.folder, store.revision)
+                opened = caches.open_caches(self.folder, store.revision, before)
+            except caches.StaleError:  # an update ended before it came to them
+                opened = self._brought_forward(store, before)
             except caches.DoubtError as doubt:
                 self._tell(f"Index {self.name}: {doubt}; made again from {FILE}.")
                 opened = self._made_again(store)
             self._seen, self._embedding_model = self._stamp(), store.facts()["embedding_model"]
-            return opened
+        if opened.trusted:
+            threading.Thread(target=self._read_in_full, args=(opened.manifest,), name=f"check of {self.name}").start()
+        return opened
+
+    def _brought_forward(self, store: Store, before: caches.Caches | None) -> caches.Caches:
+        try:
+            caches.refresh(self.folder, store)
+            return caches.open_caches(self.folder, store.revision, before)
+        except OSError as error:
+            self._tell(f"Index {self.name}: answers as before its last update, which cannot be written: {error}")
+        except (caches.DoubtError, ValueError, KeyError):
+            return self._made_again(store)
+        try:
+            return caches.open_caches(self.folder, None, before)
+        except caches.DoubtError:
+            return self._made_again(store)
 
     def _made_again(self, store: Store) -> caches.Caches:
         try:
@@ -163,6 +164,24 @@ class Index:
                 where=str(self.folder / FILE),
                 do=f"Run `workbench index update {self.name}`.",
             ) from None
+        except OSError as error:
+            raise UserError(
+                f"its files are in doubt and cannot be made again: {error}",
+                where=f"index {self.name}",
+                do="Make room, then ask again.",
+            ) from None
+
+    def _read_in_full(self, manifest: caches.Manifest) -> None:
+        """Read in full what was trusted on opening; the next question finds damage repaired."""
+        problem = integrity.damaged(self.folder, manifest.files)
+        with self._lock:
+            if self._caches is None or self._caches.manifest is not manifest:
+                return
+            if problem is None:
+                with contextlib.suppress(OSError):  # a build has just replaced them
+                    integrity.trust(self.folder, manifest.files)
+            else:
+                self._caches = None
 
 
 def embedder_of(index: Index) -> Embedder:
@@ -177,7 +196,7 @@ def embedder_of(index: Index) -> Embedder:
     if local.fingerprint(folder) != index.fingerprint:
         raise UserError(
             f"the index {index.name!r} was built with other weights of {index.embedding_model}",
-            do=f"Bring it up to date with `workbench index update {index.name}`.",
+            do=f"Put the old weights back, or embed it anew with `workbench index update {index.name} --reembed`.",
         )
     from workbench.models.embed import Embedder
 

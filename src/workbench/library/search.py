@@ -1,19 +1,13 @@
-"""Joining what the dense and the lexical search found into one ranking, and what a hit is."""
+"""What a search found: a hit, with everything that tells why it stands where it does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workbench.library.grounding import Passage
 
-RRF_K = 60
-"""The constant of reciprocal rank fusion (Cormack, Clarke, Buettcher 2009)."""
-DENSE_WEIGHT = 1.0
-LEXICAL_WEIGHT = 1.5
-"""Measured on questions over encyclopedia articles: tests/benchmarks/retrieval.py."""
 DEPTH = 100
-"""How far down each ranking the fusion looks."""
+"""How far down each ranking is looked."""
 MODES = ("fused", "dense", "lexical")
 
 
@@ -38,12 +32,23 @@ class Hit:
     page: int | None
     """Page, counted from 1; None where there are none."""
     score: float
-    """Fused: reciprocal rank fusion. Dense: cosine similarity. Lexical: BM25."""
+    """Fused: the sum of `parts`. Dense: cosine similarity. Lexical: BM25."""
     dense_rank: int | None
     lexical_rank: int | None
     """Its place in either ranking, counted from 1; None beyond `DEPTH`."""
     similarity: float | None
     """Cosine similarity to the question; None where the question was not embedded."""
+    parts: tuple[float, float, float] | None = None
+    """What the dense ranking, the lexical one, and the closeness of the question's words give to its fused score."""
+    fit: float | None = None
+    """Probability that it is about what is asked (`workbench.library.calibration`); None where nothing was fitted for
+    the embedding model."""
+    rerank: float | None = None
+    """What a reranker gave to it; None where none did."""
+    same: tuple[str, ...] = ()
+    """Where near-identical passages stand that were left out."""
+    chunks: tuple[int, ...] = ()
+    """The neighbouring chunks that it was joined from, in their order; empty where it is one."""
 
     @property
     def place(self) -> str:
@@ -60,20 +65,3 @@ class Hit:
     def passage(self) -> Passage:
         """What the model is given of it."""
         return Passage(self.text, self.document, self.heading)
-
-
-def fuse(dense: Sequence[int], lexical: Sequence[int]) -> list[tuple[int, float]]:
-    """Weighted reciprocal rank fusion: sum of weight / (60 + rank) over the rankings that hold a chunk.
-
-    Args:
-        dense: chunk ids, best first.
-        lexical: the same.
-
-    Returns:
-        (chunk id, score), best first; equal scores in the order of the ids.
-    """
-    scores: dict[int, float] = {}
-    for ranking, weight in ((dense, DENSE_WEIGHT), (lexical, LEXICAL_WEIGHT)):
-        for rank, chunk in enumerate(ranking, 1):
-            scores[chunk] = scores.get(chunk, 0.0) + weight / (RRF_K + rank)
-    return sorted(scores.items(), key=lambda item: (-item[1], item[0]))

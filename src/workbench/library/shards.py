@@ -2,7 +2,7 @@
 
 A shard is a range of the keys that embeddings are stored under; they are hashes, so equal ranges hold about as many.
 The processes read the index's database and leave what they embed in files, which the build, its only writer, takes
-into the database as they come. Files that a killed build left behind are taken in by the next: nothing is embedded twice.
+into the database as they come. What a killed build left behind is taken in by the next: nothing is embedded twice.
 
 On several machines that share the workspace's disk, start `workbench.library.shard_worker INDEX_FOLDER MODEL_FOLDER`
 there with an `accelerate launch` of one's own: each process embeds its shard of what a build has read, and the next
@@ -125,7 +125,7 @@ def shard(number: int, of: int) -> tuple[bytes, bytes]:
 def batches(store: Store, number: int, of: int, size: int) -> Iterator[list[tuple[bytes, str]]]:
     """Yield keys and texts of a shard that have no embedding, at most `size` at once, in the order of the keys."""
     first, beyond = shard(number, of)
-    while batch := store.to_embed(first, beyond, size):
+    while batch := store.shard_to_embed(first, beyond, size):
         first = batch[-1][0] + b"\0"  # the least key that is greater
         yield batch
 

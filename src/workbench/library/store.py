@@ -2,13 +2,17 @@
 
 What a build reads is staged beside what is live, so that the index answers as before until the build is complete, and
 a build that was killed goes on where it was. It knows nothing of files, models, usearch or tantivy.
+
+The database keeps its own books, by triggers: which texts wait for an embedding, which embeddings may have lost their
+last chunk, which chunks became live or ceased to be. So what an update costs depends on what changed, not on how much
+there is. A chunk that is live is never altered: it goes, and another comes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -60,7 +64,65 @@ MIGRATIONS = (
         CREATE TABLE faults (path TEXT NOT NULL, reason TEXT NOT NULL);
         """,
     ),
+    (
+        "stamps-of-files",
+        # The index answers what an update asks of every document: `live` itself stands behind the text in the row.
+        """
+        ALTER TABLE documents ADD COLUMN stamp TEXT NOT NULL DEFAULT '';
+        CREATE INDEX documents_by_path ON documents (live, path, name, sha256, form, stamp);
+        CREATE INDEX documents_by_sha256 ON documents (sha256);
+        ALTER TABLE faults ADD COLUMN stamp TEXT NOT NULL DEFAULT '';
+        """,
+    ),
+    (
+        "books-of-what-changed",
+        """
+        CREATE INDEX documents_brief ON documents (live, id, name, title, path, modified, size);
+        CREATE INDEX documents_by_name ON documents (name, live);
+        CREATE TABLE changes (
+            sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+            chunk INTEGER NOT NULL,
+            live INTEGER NOT NULL
+        );
+        CREATE TABLE to_embed (key BLOB PRIMARY KEY, length INTEGER NOT NULL) WITHOUT ROWID;
+        CREATE INDEX to_embed_longest ON to_embed (length DESC, key);
+        CREATE TABLE loose (key BLOB PRIMARY KEY) WITHOUT ROWID;
+        INSERT INTO to_embed SELECT embedding, length(heading) + length(text) FROM chunks
+            WHERE embedding NOT IN (SELECT key FROM embeddings) GROUP BY embedding;
+        INSERT INTO loose SELECT key FROM embeddings WHERE key NOT IN (SELECT embedding FROM chunks);
+        CREATE TRIGGER document_goes_live AFTER UPDATE OF live ON documents WHEN NEW.live > OLD.live BEGIN
+            INSERT INTO changes (chunk, live) SELECT id, 1 FROM chunks WHERE document = NEW.id ORDER BY id;
+        END;
+        CREATE TRIGGER live_document_goes BEFORE DELETE ON documents WHEN OLD.live BEGIN
+            INSERT INTO changes (chunk, live) SELECT id, 0 FROM chunks WHERE document = OLD.id;
+        END;
+        CREATE TRIGGER chunk_comes AFTER INSERT ON chunks BEGIN
+            INSERT INTO changes (chunk, live) SELECT NEW.id, 1 FROM documents WHERE id = NEW.document AND live;
+            INSERT OR IGNORE INTO to_embed SELECT NEW.embedding, length(NEW.heading) + length(NEW.text)
+                WHERE NOT EXISTS (SELECT 1 FROM embeddings WHERE key = NEW.embedding);
+        END;
+        CREATE TRIGGER chunk_goes BEFORE DELETE ON chunks BEGIN
+            INSERT INTO changes (chunk, live) SELECT OLD.id, 0 FROM documents WHERE id = OLD.document AND live;
+            INSERT OR IGNORE INTO loose VALUES (OLD.embedding);
+        END;
+        CREATE TRIGGER chunk_is_gone AFTER DELETE ON chunks BEGIN
+            DELETE FROM to_embed WHERE key = OLD.embedding
+                AND NOT EXISTS (SELECT 1 FROM chunks WHERE embedding = OLD.embedding);
+        END;
+        CREATE TRIGGER embedding_comes AFTER INSERT ON embeddings BEGIN
+            DELETE FROM to_embed WHERE key = NEW.key;
+        END;
+        CREATE TRIGGER embedding_goes AFTER DELETE ON embeddings BEGIN
+            INSERT OR IGNORE INTO to_embed SELECT embedding, length(heading) + length(text) FROM chunks
+                WHERE embedding = OLD.key LIMIT 1;
+        END;
+        """,
+    ),
 )
+_LIVE = "FROM chunks CROSS JOIN documents INDEXED BY documents_brief ON live = 1 AND documents.id = document"
+"""In the order of the chunks' ids, and without touching the documents' texts."""
+_SOME = 500
+"""Ids that are looked up in one statement."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +130,22 @@ class Stored:
     """A document as an earlier build left it."""
 
     id: int
+    name: str
     sha256: str
     form: str
+    stamp: str
+    """What the file system told of the file when it was read; empty where it was not to be trusted."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A live document whose file is elsewhere now."""
+
+    before: str
+    """The path that it had."""
+    found: Found
+    title: str
+    stamp: str
 
 
 def embedding_key(fingerprint: str, embedded: str) -> bytes:
@@ -101,7 +177,8 @@ class Store:
     # Facts and sources
 
     def facts(self) -> dict[str, str]:
-        """revision, embedding_model, fingerprint, dimensions, updated_at, builder; absent ones are not known yet."""
+        """revision, embedding_model, fingerprint, dimensions, chunks, updated_at, builder, chunks_per_second (of
+        the last build that embedded), devices; absent ones are not known yet."""
         return {key: value for key, value in self._rows("SELECT key, value FROM facts")}
 
     def set_facts(self, **facts: Any) -> None:
@@ -120,10 +197,37 @@ class Store:
 
     # Building
 
-    def documents(self, *, live: bool) -> dict[str, Stored]:
-        """The live or the staged documents by path."""
-        rows = self._rows("SELECT path, id, sha256, form FROM documents WHERE live = ?", live)
+    def documents(self, *, live: bool, under: Sequence[str] | None = None) -> dict[str, Stored]:
+        """The live or the staged documents by path; only those at and below the paths `under`, where they are given."""
+        sql = "SELECT path, id, name, sha256, form, stamp FROM documents WHERE live = ?"
+        if under is None:
+            rows = self._rows(sql, live)
+        else:
+            rows = []
+            for path in under:
+                rows += self._rows(f"{sql} AND path = ?", live, path)
+                rows += self._rows(f"{sql} AND path > ? AND path < ?", live, f"{path}/", f"{path}0")  # 0 follows /
         return {path: Stored(*rest) for path, *rest in rows}
+
+    def same_content(self, sha256: str, form: str) -> list[tuple[str, str]]:
+        """Path and title of the live documents that were read from these very bytes and cut in this form."""
+        rows = self._rows(
+            "SELECT path, title FROM documents WHERE sha256 = ? AND form = ? AND live = 1 ORDER BY path", sha256, form
+        )
+        return [(path, title) for path, title in rows]
+
+    def restamp(self, stamps: Mapping[str, str]) -> None:
+        """Remember that live documents, by path, were found as they are under new stamps."""
+        if stamps:
+            with transaction(self._database) as database:
+                database.executemany(
+                    "UPDATE documents SET stamp = ? WHERE path = ? AND live = 1",
+                    [(stamp, path) for path, stamp in stamps.items()],
+                )
+
+    def fault_stamps(self) -> dict[str, str]:
+        """The stamps of the files that the last build could not read, by path."""
+        return {path: stamp for path, stamp in self._rows("SELECT path, stamp FROM faults")}
 
     def stage(
         self,
@@ -133,16 +237,17 @@ class Store:
         chunks: Iterable[tuple[Chunk, bytes]],
         *,
         form: str,
+        stamp: str = "",
     ) -> None:
         """Keep a document that was read, with its chunks and the keys of their embeddings, until `promote`."""
         with transaction(self._database):
             self._database.execute("DELETE FROM documents WHERE path = ? AND live = 0", (str(found.path),))
             document = self._database.execute(
-                "INSERT INTO documents (path, name, title, sha256, form, size, modified, text, live)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+                "INSERT INTO documents (path, name, title, sha256, form, size, modified, text, live, stamp)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
                 (
                     str(found.path), found.name, source.title, content.sha256, form,
-                    len(content.data), content.modified, source.text,
+                    len(content.data), content.modified, source.text, stamp,
                 ),
             ).lastrowid  # fmt: skip
             self._add_chunks(
@@ -175,30 +280,45 @@ class Store:
                 for row in chunks
             )  # fmt: skip
 
+    def stage_copy(self, path: str, found: Found, *, title: str, modified: float, stamp: str) -> None:
+        """Stage what the live document at `path` holds, chunks and embeddings too, under another path."""
+        with transaction(self._database):
+            self._database.execute("DELETE FROM documents WHERE path = ? AND live = 0", (str(found.path),))
+            copied = self._database.execute(
+                "INSERT INTO documents (path, name, title, sha256, form, size, modified, text, live, stamp)"
+                " SELECT ?, ?, ?, sha256, form, size, ?, text, 0, ? FROM documents WHERE path = ? AND live = 1",
+                (str(found.path), found.name, title, modified, stamp, path),
+            ).lastrowid
+            self._database.execute(
+                "INSERT INTO chunks (document, start, end, text, heading, start_line, end_line, page, embedding)"
+                " SELECT ?, start, end, chunks.text, heading, start_line, end_line, page, embedding FROM chunks"
+                " JOIN documents ON documents.id = document WHERE path = ? AND live = 1 ORDER BY chunks.id",
+                (copied, path),
+            )
+
     def unstage(self, path: str) -> None:
         """Forget a staged document."""
         self._database.execute("DELETE FROM documents WHERE path = ? AND live = 0", (path,))
 
     def not_embedded(self) -> int:
         """How many different texts have no embedding yet."""
-        return self._one(
-            "SELECT count(DISTINCT embedding) FROM chunks WHERE embedding NOT IN (SELECT key FROM embeddings)"
-        )
+        return self._one("SELECT count(*) FROM to_embed")
 
     def next_to_embed(self, count: int) -> list[tuple[bytes, str]]:
         """Keys and texts of the longest that have no embedding yet: of like length, so that little is padded."""
         rows = self._rows(
-            "SELECT embedding, heading, text FROM chunks WHERE embedding NOT IN (SELECT key FROM embeddings)"
-            " GROUP BY embedding ORDER BY length(heading) + length(text) DESC, embedding LIMIT ?",
+            "SELECT key, heading, text FROM to_embed JOIN chunks"
+            " ON chunks.id = (SELECT min(id) FROM chunks WHERE embedding = key) ORDER BY length DESC, key LIMIT ?",
             count,
         )
         return [(key, embedded_text(heading, text)) for key, heading, text in rows]
 
-    def to_embed(self, first: bytes, beyond: bytes, count: int) -> list[tuple[bytes, str]]:
+    def shard_to_embed(self, first: bytes, beyond: bytes, count: int) -> list[tuple[bytes, str]]:
         """Keys from `first` on and below `beyond`, ascending, and texts of at most `count` that have no embedding."""
         rows = self._rows(
-            "SELECT embedding, heading, text FROM chunks WHERE embedding >= ? AND embedding < ?"
-            " AND embedding NOT IN (SELECT key FROM embeddings) GROUP BY embedding ORDER BY embedding LIMIT ?",
+            "SELECT key, heading, text FROM to_embed JOIN chunks"
+            " ON chunks.id = (SELECT min(id) FROM chunks WHERE embedding = key)"
+            " WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
             first, beyond, count,
         )  # fmt: skip
         return [(key, embedded_text(heading, text)) for key, heading, text in rows]
@@ -215,69 +335,172 @@ class Store:
             self._database.executemany("INSERT OR REPLACE INTO embeddings (key, vector) VALUES (?, ?)", rows)
 
     def promote(
-        self, sources: Sequence[Path], found: Sequence[Found], faults: Sequence[Fault], facts: Mapping[str, Any]
+        self,
+        sources: Sequence[Path],
+        found: Sequence[Found],
+        faults: Sequence[Fault],
+        facts: Mapping[str, Any],
+        *,
+        moved: Sequence[Moved] = (),
+        stamps: Mapping[str, str] | None = None,
+        under: Sequence[str] | None = None,
     ) -> int:
         """Make the staged documents live in place of their older forms, and remove those that are not in `found`.
 
+        What it costs depends on what changes, where `under` says that only some was looked at.
+
         Args:
             sources: the files and folders that the index is built from, from now on.
-            found: every document that it holds, from now on.
-            faults: what could not be read.
+            found: every document that it holds at or below `under`, from now on.
+            faults: what could not be read there.
             facts: set with it.
+            moved: live documents that go on under another path; their new ones are in `found`.
+            stamps: new ones by path, of live documents that did not change otherwise, and of what could not be read.
+            under: the paths that were looked at; None: all there is.
 
         Returns:
             How many documents were removed.
         """
         with transaction(self._database) as database:
-            before = self._state()
-            database.execute("CREATE TEMP TABLE IF NOT EXISTS kept (path TEXT PRIMARY KEY, name TEXT)")
-            database.execute("DELETE FROM kept")
-            database.executemany("INSERT INTO kept VALUES (?, ?)", [(str(one.path), one.name) for one in found])
-            database.execute("DELETE FROM documents WHERE live = 0 AND path NOT IN (SELECT path FROM kept)")
-            removed = database.execute(
-                "DELETE FROM documents WHERE live = 1 AND path NOT IN (SELECT path FROM kept)"
-            ).rowcount
-            database.execute(
-                "DELETE FROM documents WHERE live = 1 AND path IN (SELECT path FROM documents WHERE live = 0)"
+            before = self.sequence
+            for one in moved:
+                database.execute(
+                    "UPDATE documents SET path = ?, name = ?, title = ?, stamp = ? WHERE path = ? AND live = 1",
+                    (str(one.found.path), one.found.name, one.title, one.stamp, one.before),
+                )
+            live = self.documents(live=True, under=under)
+            kept = {str(one.path): one.name for one in found}
+            faulty = {fault.path for fault in faults}
+            staged = {path: document for path, document in self.documents(live=False).items() if path in kept}
+            gone = [path for path in live if path not in kept]
+            renamed = [(name, path) for path, name in kept.items() if path in live and live[path].name != name]
+            replaced = [live[path].id for path in (*gone, *(path for path in staged if path in live))]
+            database.executemany("DELETE FROM documents WHERE id = ?", [(document,) for document in replaced])
+            database.executemany(
+                "UPDATE documents SET live = 1, name = ? WHERE path = ? AND live = 0",
+                [(kept[path], path) for path in staged],
             )
-            database.execute("UPDATE documents SET live = 1")
-            database.execute("UPDATE documents SET name = (SELECT name FROM kept WHERE kept.path = documents.path)")
-            database.execute("DELETE FROM embeddings WHERE key NOT IN (SELECT embedding FROM chunks)")
-            database.execute("DELETE FROM sources")
-            database.executemany("INSERT INTO sources (path) VALUES (?)", [(str(path),) for path in sources])
-            database.execute("DELETE FROM faults")
-            database.executemany("INSERT INTO faults VALUES (?, ?)", [(fault.path, fault.reason) for fault in faults])
-            changed = self._state() != before
-            self._set_facts({**facts, "revision": self.revision + 1 if changed else self.revision})
-        return removed
+            database.executemany("UPDATE documents SET name = ? WHERE path = ? AND live = 1", renamed)
+            database.executemany(
+                "UPDATE documents SET stamp = ? WHERE path = ? AND live = 1",
+                [(stamp, path) for path, stamp in (stamps or {}).items() if path not in faulty],
+            )
+            if under is None:
+                database.execute("DELETE FROM documents WHERE live = 0")
+                database.execute("DELETE FROM faults")
+                database.execute("DELETE FROM sources")
+                database.executemany("INSERT INTO sources (path) VALUES (?)", [(str(path),) for path in sources])
+            else:
+                database.executemany(
+                    "DELETE FROM faults WHERE path = ? OR path > ? AND path < ?",
+                    [(path, f"{path}/", f"{path}0") for path in under],
+                )
+            self._remove_loose_embeddings()
+            database.executemany(
+                "INSERT INTO faults (path, reason, stamp) VALUES (?, ?, ?)",
+                [(fault.path, fault.reason, (stamps or {}).get(fault.path, "")) for fault in faults],
+            )
+            changed = bool(moved or staged or gone or renamed)
+            revision = self.revision
+            self._set_facts(
+                {
+                    **facts,
+                    "revision": revision + 1 if changed or not revision else revision,
+                    "chunks": self._chunks_before(before) + self._balance(before),
+                }
+            )
+        return len(gone)
+
+    # What changed
+
+    @property
+    def sequence(self) -> int:
+        """The number of the last change of what is live; 0 before the first."""
+        row = self._database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
+        return row[0] if row else 0
+
+    def changes(self, since: int) -> tuple[list[int], list[int]] | None:
+        """The chunks that became live after a change, and those that were live at it and are no more; ids ascending.
+
+        None when that is not known: what came before it was forgotten, or it lies ahead.
+        """
+        if not int(self.facts().get("forgotten", 0)) <= since <= self.sequence:
+            return None
+        added: set[int] = set()
+        removed: set[int] = set()
+        for chunk, live in self._database.execute(
+            "SELECT chunk, live FROM changes WHERE sequence > ? ORDER BY sequence", (since,)
+        ):
+            if live:
+                added.add(chunk)
+            elif chunk in added:
+                added.discard(chunk)
+            else:
+                removed.add(chunk)
+        return sorted(added), sorted(removed)
+
+    def forget_changes(self, until: int) -> None:
+        """Forget the changes up to a number: they have reached the caches."""
+        with transaction(self._database):
+            self._database.execute("DELETE FROM changes WHERE sequence <= ?", (until,))
+            self._set_facts({"forgotten": until})
 
     # Reading
 
     def counts(self) -> tuple[int, int]:
         """Live documents, live chunks."""
-        return (
-            self._one("SELECT count(*) FROM documents WHERE live = 1"),
-            self._one("SELECT count(*) FROM chunks JOIN documents ON documents.id = document WHERE live = 1"),
-        )
+        documents = self._one("SELECT count(*) FROM documents INDEXED BY documents_brief WHERE live = 1")
+        known = self.facts().get("chunks")
+        return documents, self.count_chunks() if known is None else int(known)
 
-    def live_vectors(self, batch: int = 1024) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield chunk ids, uint64 [n], ascending, and their embeddings, float32 [n, dimensions]."""
+    def live_ids(self) -> np.ndarray:
+        """The ids of all live chunks, uint64, ascending."""
         import numpy as np
 
-        rows = self._database.execute(
-            "SELECT chunks.id, vector FROM chunks JOIN documents ON documents.id = document"
-            " JOIN embeddings ON key = embedding WHERE live = 1 ORDER BY chunks.id"
+        found = self._database.execute(
+            "SELECT chunks.id FROM documents INDEXED BY documents_brief JOIN chunks ON document = documents.id"
+            " WHERE live = 1"
         )
-        while some := rows.fetchmany(batch):
+        return np.sort(np.fromiter((row[0] for row in found), np.uint64))
+
+    def count_chunks(self) -> int:
+        """Live chunks, counted one by one; `counts` remembers."""
+        return self._one(
+            "SELECT count(*) FROM documents INDEXED BY documents_brief JOIN chunks ON document = documents.id"
+            " WHERE live = 1"
+        )
+
+    def live_vectors(
+        self, batch: int = 1024, *, of: Sequence[int] | np.ndarray | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield chunk ids, uint64 [n], ascending, and their embeddings, float32 [n, dimensions].
+
+        Args:
+            batch: n, at most.
+            of: only of these live chunks, ascending; None means all.
+        """
+        import numpy as np
+
+        joined = "JOIN embeddings ON key = embedding"
+        if of is None:
+            cursor = self._database.execute(f"SELECT chunks.id, vector {_LIVE} {joined} ORDER BY chunks.id")
+            groups = iter(lambda: cursor.fetchmany(batch), [])
+        else:
+            groups = (
+                self._of(f"SELECT chunks.id, vector FROM chunks {joined}", of[at : at + min(batch, _SOME)])
+                for at in range(0, len(of), min(batch, _SOME))
+            )
+        for some in groups:
             ids = np.array([row[0] for row in some], np.uint64)
             yield ids, np.frombuffer(b"".join(row[1] for row in some), "<f4").reshape(len(some), -1)
 
-    def live_texts(self) -> Iterator[tuple[int, str, str]]:
-        """Yield (chunk id, heading, text), ids ascending."""
-        yield from self._database.execute(
-            "SELECT chunks.id, heading, chunks.text FROM chunks JOIN documents ON documents.id = document"
-            " WHERE live = 1 ORDER BY chunks.id"
-        )
+    def live_texts(self, *, of: Sequence[int] | None = None) -> Iterator[tuple[int, str, str]]:
+        """Yield (chunk id, heading, text), ids ascending, of all live chunks or only of those in `of`, ascending."""
+        if of is None:
+            yield from self._database.execute(f"SELECT chunks.id, heading, chunks.text {_LIVE} ORDER BY chunks.id")
+            return
+        for at in range(0, len(of), _SOME):
+            yield from map(tuple, self._of("SELECT id, heading, text FROM chunks", of[at : at + _SOME]))
 
     def live_chunks(self, ids: Iterable[int]) -> dict[int, sqlite3.Row]:
         """Live chunks with the name and title of their documents, by id; those that are gone are absent."""
@@ -288,6 +511,24 @@ class Store:
             wanted,
         )
         return {row["id"]: row for row in rows}
+
+    def chunks_where(self, holds: Callable[[str, float], bool]) -> set[int]:
+        """The ids of the live chunks of every document for which `holds(name, modified)`."""
+        rows = self._rows("SELECT id, name, modified FROM documents WHERE live = 1")
+        wanted = [row["id"] for row in rows if holds(row["name"], row["modified"])]
+        ids: set[int] = set()
+        for at in range(0, len(wanted), 500):
+            some = wanted[at : at + 500]
+            marks = ", ".join("?" * len(some))
+            ids.update(row[0] for row in self._rows(f"SELECT id FROM chunks WHERE document IN ({marks})", *some))
+        return ids
+
+    def span(self, name: str, start: int, end: int) -> str:
+        """A part of a live document's text; empty where there is no such document."""
+        rows = self._rows(
+            "SELECT substr(text, ?, ?) FROM documents WHERE name = ? AND live = 1", start + 1, end - start, name
+        )
+        return rows[0][0] if rows else ""
 
     def list_documents(self) -> list[sqlite3.Row]:
         """name, path, title, chunks, size, modified of every live document, by name."""
@@ -318,8 +559,27 @@ class Store:
             rows,
         )
 
-    def _state(self) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in self._rows("SELECT id, name FROM documents WHERE live = 1 ORDER BY id")]
+    def _remove_loose_embeddings(self) -> None:
+        self._database.execute(
+            "DELETE FROM embeddings WHERE key IN"
+            " (SELECT key FROM loose WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE embedding = loose.key))"
+        )
+        self._database.execute("DELETE FROM loose")
+
+    def _chunks_before(self, sequence: int) -> int:
+        """How many chunks were live at a change."""
+        known = self.facts().get("chunks")
+        return self.count_chunks() - self._balance(sequence) if known is None else int(known)
+
+    def _balance(self, since: int) -> int:
+        """How many more chunks have become live since a change than ceased to be."""
+        return self._database.execute(
+            "SELECT coalesce(sum(CASE WHEN live THEN 1 ELSE -1 END), 0) FROM changes WHERE sequence > ?", (since,)
+        ).fetchone()[0]
+
+    def _of(self, select: str, ids: Sequence[int] | np.ndarray) -> list[sqlite3.Row]:
+        marks = ", ".join("?" * len(ids))
+        return self._rows(f"{select} WHERE chunks.id IN ({marks}) ORDER BY chunks.id", *map(int, ids))
 
     def _set_facts(self, facts: Mapping[str, Any]) -> None:
         for key, value in facts.items():
