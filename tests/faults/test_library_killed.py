@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 from sample_library import FakeEmbedder, build_with
 
 from workbench.jobs import control
-from workbench.library import catalogue
+from workbench.library import catalogue, changes
 from workbench.library.index import Index
 from workbench.library.store import Store
 from workbench.workspace import Workspace
@@ -37,7 +38,8 @@ def counted(function):
     return call
 for owner, name in ((os, "fsync"), (os, "replace"), (Path, "replace"), (FakeEmbedder, "encode")):
     setattr(owner, name, counted(getattr(owner, name)))
-build_with(Path(sys.argv[2]), [Path(sys.argv[3])], FakeEmbedder())
+paths = [Path(path) for path in sys.argv[5:]]  # that changed, as who follows the index is told
+build_with(Path(sys.argv[2]), None if paths else [Path(sys.argv[3])], FakeEmbedder(), only=paths or None)
 """
 
 
@@ -75,6 +77,38 @@ def test_killed_at_every_durable_write(tmp_path: Path) -> None:
     assert last > 5
     assert texts(Index(folder)) == after
     assert not list(folder.glob(".*.tmp"))
+
+
+def test_killed_while_following_what_is_not_done_is_seen_and_done_next(tmp_path: Path) -> None:
+    docs, folder = tmp_path / "docs", tmp_path / "i"
+    docs.mkdir()
+    for room in range(4):
+        (docs / f"room-{room}.md").write_text(f"# Room {room}\n\nThe ledger of room {room} is blue.\n")
+    build_with(folder, [docs], FakeEmbedder())
+    before = texts(Index(folder))
+    changed, moved = docs / "room-3.md", docs / "moved.md"
+    changed.write_text("# Room 3\n\nThe ledger of room 3 is green.\n")
+    (docs / "room-0.md").rename(moved)
+    told = [str(changed), str(docs / "room-0.md"), str(moved)]
+    for last in range(100):
+        again = shutil.copytree(folder, tmp_path / f"i{last}")
+        code = subprocess.run(
+            [sys.executable, "-P", "-c", KILLED_AT, str(Path(__file__).parents[1]), again, docs, str(last), *told],
+            capture_output=True,
+        ).returncode
+        assert code in (0, -signal.SIGKILL)
+        with Store(again) as store:
+            left = {path.name for path in changes.look(store)}
+        assert left in (set(), {"room-3.md", "room-0.md", "moved.md"}), "all of an update or nothing"
+        answers = texts(Index(again, tell=lambda text: None))
+        assert (answers == before) == bool(left)
+        built = build_with(again, None, FakeEmbedder(), only=[Path(path) for path in told])
+        assert (built.documents, built.embedded) in ((4, 0), (4, 1))
+        after = texts(Index(again))
+        assert any("green" in text for text in after)
+        if code == 0:
+            break
+    assert last > 3
 
 
 def test_killed_while_embedding_goes_on_where_it_was(workspace: Workspace, tmp_path: Path, command: Command) -> None:
