@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sample_library import FakeEmbedder, build_with
 
 from workbench.jobs import control
@@ -26,6 +27,7 @@ KILLED_AT = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
+import pytest
 from sample_library import FakeEmbedder, build_with
 last, done = int(sys.argv[4]), 0
 def counted(function):
@@ -79,6 +81,7 @@ def test_killed_at_every_durable_write(tmp_path: Path) -> None:
     assert not list(folder.glob(".*.tmp"))
 
 
+@pytest.mark.slow
 def test_killed_while_following_what_is_not_done_is_seen_and_done_next(tmp_path: Path) -> None:
     docs, folder = tmp_path / "docs", tmp_path / "i"
     docs.mkdir()

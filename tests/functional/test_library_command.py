@@ -208,6 +208,7 @@ def test_a_saved_file_is_in_the_servers_answers_and_another_embedder_is_a_choice
         until(lambda: command("index", "list", "--json").lines[0]["in_step"] is None)
 
 
+@pytest.mark.slow
 def test_watch_follows_in_the_foreground_until_interrupted(
     workspace: Workspace, tmp_path: Path, embedder: Embedder
 ) -> None:
