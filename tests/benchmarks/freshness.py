@@ -114,6 +114,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
+        os.environ["WORKBENCH_STATE"] = str(Path(place) / "state")  # its jobs wait for no others
         workspace, docs = init(Path(place) / "workspace"), Path(place) / "documents"
         shutil.copytree(options.documents, docs)
         many = docs / "rooms"

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +19,9 @@ import pytest
 from fake_server import FakeEngine, serving
 from sample_library import FakeEmbedder, Reporter, write_pdf
 
+from workbench.chat.client import Client
 from workbench.library.build import build
+from workbench.models import local
 from workbench.models.embed import Embedder
 from workbench.models.local import ensure
 from workbench.workspace import Workspace
@@ -109,7 +117,13 @@ def test_an_index_of_other_weights_is_not_searched(workspace: Workspace, command
     refused = command("index", "search", "x", "--questions", questions)
     assert refused.code == 1
     assert f"'x' was built with other weights of {model}" in refused.err
-    assert "workbench index update x" in refused.err
+    assert "workbench index update x --reembed" in refused.err
+    asked = command("index", "update", "x")  # nor is it embedded anew in passing
+    assert asked.code == 1
+    assert f"index x: was built with other weights of {model} than are here now (1 chunk to embed anew)" in asked.err
+    assert "Put the old weights back, or embed everything anew" in asked.err
+    assert len(asked.err.splitlines()) == 1
+    assert not list(workspace.jobs.iterdir())
     assert command("index", "search", "x", "--questions", questions, "--mode", "lexical").code == 0  # needs none
 
 
@@ -149,3 +163,69 @@ def test_an_answer_stands_in_the_first_five_for_95_of_100(embedder: Embedder, sh
     assert figures["fused"]["hit@5"] > max(figures["dense"]["hit@5"], figures["lexical"]["hit@5"])
     assert figures["fused"]["seconds"] < 0.05
     json.dumps(figures)
+
+
+def test_a_saved_file_is_in_the_servers_answers_and_another_embedder_is_a_choice(
+    workspace: Workspace, command: Command, tmp_path: Path, embedder: Embedder
+) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "dogs.md").write_text("A dog pays 23 crowns.\n")
+    (docs / "lamp.md").write_text("The lamp burns whale oil.\n")
+    build(workspace.index("x"), [docs], lambda _: embedder, Reporter(), embedding_model="all-minilm-l6-v2")
+    other = shutil.copytree(ensure("all-minilm-l6-v2"), tmp_path / "other")
+    weights = next(other.glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes() + b"\0")  # other weights, as far as their sha256 tells
+    (other / local.MANIFEST).unlink(missing_ok=True)
+    refused = command("index", "update", "x", "--embedder", other)
+    assert refused.code == 1
+    assert f"is embedded with all-minilm-l6-v2; with {other} all of it is embedded anew (2 chunks" in refused.err
+    assert f"--embedder {other} --reembed" in refused.err
+
+    with Client.from_workspace(workspace, parent=os.getpid()) as client:
+
+        def documents(question: str, text: str) -> list[str]:
+            return [hit["document"] for hit in client.search("x", question, 5) if text in hit["text"]]
+
+        def until(condition: Callable[[], bool]) -> None:
+            deadline = time.monotonic() + 60  # on a busy machine; a measure of it is in tests/benchmarks/freshness.py
+            while not condition():
+                assert time.monotonic() < deadline, documents("dog", "")
+                time.sleep(0.05)
+
+        assert documents("What does a dog pay?", "23 crowns") == ["dogs.md"]
+        (docs / "dogs.md").write_text("A dog pays 25 crowns.\n")
+        until(lambda: documents("What does a dog pay?", "25 crowns") == ["dogs.md"])
+        assert not documents("What does a dog pay?", "23 crowns")
+        (docs / "dogs.md").rename(docs / "puppies.md")
+        until(lambda: documents("What does a dog pay?", "25 crowns") == ["puppies.md"])
+        (docs / "puppies.md").unlink()
+        until(lambda: not documents("What does a dog pay?", "crowns"))
+        until(lambda: command("index", "list", "--json").lines[0]["in_step"]["state"] == "in step")
+
+        settings = workspace.configs / "settings.yaml"
+        settings.write_text(settings.read_text().replace("watch: true", "watch: false"))
+        until(lambda: command("index", "list", "--json").lines[0]["in_step"] is None)
+
+
+@pytest.mark.slow
+def test_watch_follows_in_the_foreground_until_interrupted(
+    workspace: Workspace, tmp_path: Path, embedder: Embedder
+) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "dogs.md").write_text("A dog pays 23 crowns.\n")
+    build(workspace.index("x"), [tmp_path / "docs"], lambda _: embedder, Reporter(), embedding_model="all-minilm-l6-v2")
+    executable = Path(sys.executable).with_name("workbench")
+    watching = subprocess.Popen(
+        [executable, "index", "watch", "x", "--json"], cwd=workspace.root, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert watching.stdout is not None
+        told = (json.loads(line) for line in watching.stdout)
+        assert next(event for event in told if event["state"] == "in step")["index"] == "x"
+        (tmp_path / "docs" / "dogs.md").rename(tmp_path / "docs" / "puppies.md")
+        updated = next(event for event in told if event["state"] == "updated")
+        assert (updated["moved"], updated["embedded"], updated["documents"]) == (1, 0, 1)
+    finally:
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(30) == 0

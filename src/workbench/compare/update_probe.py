@@ -190,7 +190,7 @@ def _loader(
         if model.fingerprint != facts["fingerprint"]:
             raise UserError(
                 f"the index {index.name!r} was built with other weights of {name}",
-                do=f"Bring it up to date with `workbench index update {index.name}`.",
+                do=f"Put the old weights back, or embed it anew with `workbench index update {index.name} --reembed`.",
             )
         return model
 

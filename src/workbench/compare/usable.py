@@ -126,7 +126,7 @@ def _check_index(workspace: Workspace, name: str) -> None:
     if local.fingerprint(local.ensure(facts["embedding_model"])) != facts["fingerprint"]:
         raise UserError(
             f"the index {name!r} was built with other weights of {facts['embedding_model']}",
-            do=f"Bring it up to date with `workbench index update {name}`.",
+            do=f"Put the old weights back, or embed it anew with `workbench index update {name} --reembed`.",
         )
 
 

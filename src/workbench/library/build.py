@@ -315,7 +315,8 @@ def _known(
         there = Path(path)
         if there.suffix.lower() != one.path.suffix.lower():  # by which it is read
             continue
-        title = one.path.stem if title == there.stem else title
+        if title in (there.stem, there.name):  # the file's name stands for a title
+            title = one.path.stem if title == there.stem else one.path.name
         if before is None and path not in moving and not os.path.lexists(path):
             reading.moved.append(Moved(path, one, title, stamp))
         else:

@@ -259,8 +259,10 @@ class Follower:
         """Show how far the job is; once it has ended, every file is looked at again."""
         status = job.status()
         if status.live:
-            progress = status.progress
-            self._show(one, InStep("updating", int(progress.done), int(progress.total or 0), progress.unit or "files"))
+            progress, told = status.progress, one.told or InStep("updating")
+            if progress.total:
+                told = InStep("updating", int(progress.done), int(progress.total), progress.unit or "files")
+            self._show(one, told)  # while it waits for its turn: how many files there are
             one.not_before = time.monotonic() + 0.5
             return True
         one.job, one.look = None, True
