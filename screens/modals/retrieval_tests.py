@@ -120,10 +120,10 @@ def _describe(test: RetrievalTest) -> Content:
 
 def _table(measured: Evaluation) -> Content:
     """Percent, with 95% intervals."""
-    rows = [Content.from_markup("[b]$head[/]", head=" " * 7 + "".join(f"{name:>15}" for name in MEASURES))]
+    rows = [Content.from_markup("[b]$head[/]", head=" " * 6 + "".join(f"{name:>12}" for name in MEASURES))]
     for kind, figures in measured.figures.items():
-        cells = "".join(f"{100 * f.mean:5.0f} [{100 * f.low:3.0f},{100 * f.high:3.0f}]" for f in figures.values())
-        rows.append(Content(f"{_NAMES[kind]:7}{cells}"))
+        cells = "".join(f"{100 * f.mean:.0f} {100 * f.low:.0f}-{100 * f.high:.0f}".rjust(12) for f in figures.values())
+        rows.append(Content(f"{_NAMES[kind]:6}{cells}"))
     left = f"; {len(measured.stale)} left out, their passages are gone" if measured.stale else ""
     rows.append(
         Content.from_markup(

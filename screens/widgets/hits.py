@@ -110,7 +110,7 @@ def _why(hit: Mapping[str, Any], best: float) -> Content:
     return Content.from_markup(
         "[$primary]$a[/][$accent]$b[/][$success]$c[/][$surface-lighten-2]$rest[/] $score"
         "  [$text-primary]dense $dense[/]  [$text-accent]BM25 $lexical[/]  [$text-success]close $close[/]"
-        "  [$foreground-muted]similarity $similarity$more[/]",
+        "  [$foreground-muted]cosine $similarity$more[/]",
         a="█" * cells[0],
         b="█" * (cells[1] - cells[0]),
         c="█" * (cells[2] - cells[1]),

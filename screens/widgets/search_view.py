@@ -33,8 +33,8 @@ _HOW = (
     " [/][$text-success]close[/][$foreground-muted] together).[/]"
 )
 _FOUND = (
-    "[$foreground-muted]$count found in $took   [/][$text-primary]dense[/][$foreground-muted] meaning"
-    "   [/][$text-accent]BM25[/][$foreground-muted] words$fit[/]"
+    "[$foreground-muted]$count found in $took$fit   [/][$text-primary]dense[/][$foreground-muted] meaning"
+    "   [/][$text-accent]BM25[/][$foreground-muted] words[/]"
 )
 
 
@@ -164,7 +164,7 @@ def _fit(hits: Sequence[Mapping[str, Any]], needed: float) -> str:
     best = best_fit(hits)
     if best is None:
         return ""
-    return f"   {'in' if best >= needed else 'not in'} the library: {best:.0%}"
+    return f"  {'in' if best >= needed else 'not in'} the library: {best:.0%}"
 
 
 def _took(seconds: float, *, loading: bool) -> str:

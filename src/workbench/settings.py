@@ -36,7 +36,7 @@ class RetrievalSettings(_Section):
 
     top_k: int = Field(default=4, ge=1, le=50)
     """Passages given to the model."""
-    min_fit: float = Field(default=0.3, ge=0, le=1)
+    min_fit: float = Field(default=0.05, ge=0, le=1)
     """A question is "not in the library" when the probability that its best passage is about it is less than this; 0
     goes by `min_similarity`. Known for embedding models that were calibrated, all-minilm-l6-v2 among them."""
     min_similarity: float = Field(default=0.25, ge=-1, le=1)

@@ -59,7 +59,7 @@ def test_the_loop(workspace: Workspace, command: Command, tmp_path: Path) -> Non
 
     questions = tmp_path / "questions.jsonl"
     questions.write_text(
-        '{"question": "What does it cost to bring a puppy?"}\n\n{"question": "What fuels the light?"}\n'
+        '{"question": "What does it cost to bring a puppy?"}\n\n{"question": "What oil fuels the light?"}\n'
     )
     found = command("index", "search", "handbook", "--questions", questions, "-k", 2, "--json")
     assert found.code == 0, found.err
@@ -76,9 +76,51 @@ def test_the_loop(workspace: Workspace, command: Command, tmp_path: Path) -> Non
     assert "BM25 1" in printed
     assert "\x1b" not in printed
 
+    asked = ("index", "search", "handbook", "--questions", questions, "--json")
+    only = command(*asked, "--type", "pdf", "--in", "lamp.pdf")
+    assert {hit["document"] for line in only.lines for hit in line["hits"]} == {"lamp.pdf"}
+    assert only.lines[1]["hits"][0]["fit"] > only.lines[0]["hits"][0]["fit"]  # a lamp is no puppy
+
+    right = {"question": "What does it cost to bring a puppy?", "document": "dogs.md", "quote": "A dog pays 23 crowns"}
+    tests = tmp_path / "tests.jsonl"
+    tests.write_text(json.dumps(right))
+    assert command("index", "tests", "handbook", "--import", tests, "--json").lines == [{"read": 1, "new": 1}]
+    assert command("index", "tests", "handbook", "--import", tests, "--json").lines == [{"read": 1, "new": 0}]
+    (measured,) = command("index", "evaluate", "handbook", "--json").lines
+    assert measured["figures"]["fused"]["hit@1"] == {"mean": 1.0, "low": 1.0, "high": 1.0}
+    assert list(measured["figures"]) == ["dense", "lexical", "fused"]
+    _write_reranker(tmp_path / "reranker")
+    settings = workspace.configs / "settings.yaml"
+    settings.parent.mkdir(exist_ok=True)
+    settings.write_text(f"retrieval:\n  reranker: {tmp_path / 'reranker'}\n")
+    assert "reranked" in command("index", "evaluate", "handbook").out
+    settings.write_text("retrieval:\n  reranker: /no/such/reranker\n")
+    refused = command("index", "evaluate", "handbook")
+    assert (refused.code, "'/no/such/reranker' is not on this machine" in refused.err) == (1, True)
+    settings.unlink()
+    (listed,) = command("index", "tests", "handbook", "--json").lines
+    assert listed["quote"] == right["quote"]
+    assert command("index", "tests", "handbook", "--delete", str(listed["number"])).code == 0
+    assert "has no retrieval tests" in command("index", "evaluate", "handbook").err
+
     (docs / "dogs.md").write_text("# Animals\n\nA dog pays 25 crowns each way.\n")
     updated = command("index", "update", "handbook", "--json").lines[-1]
     assert (updated["read"], updated["embedded"]) == (1, 1)
+
+
+def _write_reranker(folder: Path) -> None:
+    """A CrossEncoder with random weights."""
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    folder.mkdir()
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dog", "lamp", "oil", "pays"]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        max_position_embeddings=64, num_labels=1,
+    )  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(folder)
 
 
 @pytest.mark.parametrize(
