@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from workbench.library.search import Hit
     from workbench.models.embed import Embedder
 
+_QUESTIONS = 256  # whose vectors are kept
+
 
 class Retrieval:
     """Searches by name. Safe to use from several threads; what computes does so in one of its own, with one core:
@@ -26,6 +28,7 @@ class Retrieval:
         self._workspace = workspace
         self._indexes: dict[str, Index] = {}
         self._embedders: dict[str, Embedder] = {}
+        self._vectors: dict[tuple[str, str], np.ndarray] = {}  # of questions, the oldest first
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="retrieval", initializer=_compute_alone)
 
     def opened(self) -> list[str]:
@@ -55,8 +58,17 @@ class Retrieval:
 
     def _search(self, name: str, query: str, k: int, mode: str) -> list[Hit]:
         index = self._index(name)
-        vector = None if mode == "lexical" else self._embedder_of(index).encode([query], query=True)[0]
-        return index.search(query, vector, k, mode=mode)
+        return index.search(query, None if mode == "lexical" else self._vector(index, query), k, mode=mode)
+
+    def _vector(self, index: Index, query: str) -> np.ndarray:
+        """Of a question; that of the last ones is kept, for a chat's are searched for again at every turn."""
+        embedder = self._embedder_of(index)
+        key = (embedder.fingerprint, query)
+        if key not in self._vectors:
+            self._vectors[key] = embedder.encode([query], query=True)[0]
+            if len(self._vectors) > _QUESTIONS:
+                del self._vectors[next(iter(self._vectors))]
+        return self._vectors[key]
 
     def _open(self, name: str) -> None:
         self._embedder_of(self._index(name))
