@@ -95,25 +95,24 @@ class Decoder(ABC):
         self._position += len(tokens)
         return logits
 
-    @abstractmethod
-    def share(self, other: Decoder) -> None:
+    def share(self, other: Decoder) -> None:  # noqa: B027 - what cannot share need not
         """Hold the weights of `other` in place of own ones that are equal."""
 
-    @abstractmethod
     def tensors(self) -> Iterable[Tensor]:
         """What takes memory here: weights, and the cache in use."""
+        return ()
 
     @abstractmethod
     def _keep(self, count: int) -> int:
         """Drop all but the first `count` tokens from the cache, or all; returns how many are left."""
 
-    @abstractmethod
     def _taken(self, begin: int, end: int) -> Block | None:
         """A copy of the keys and values from one position to another; None if they cannot be put back."""
+        return None
 
-    @abstractmethod
     def _put_back(self, block: Block, position: int) -> None:
         """What was taken at `position`, behind the tokens in the cache."""
+        raise NotImplementedError
 
     @abstractmethod
     def _forward(self, tokens: Sequence[int], position: int, exact: bool) -> Tensor:
