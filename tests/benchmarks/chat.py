@@ -319,7 +319,9 @@ def main() -> None:
     def apart(what: str) -> Any:
         command = [sys.executable, "-P", __file__, "--measure", what, "--folder", str(folder), "--only", *options.only]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        return json.loads(done.stdout.strip().splitlines()[-1])
+        result = done.stdout.strip().splitlines()[-1]
+        print(f"{what}: {result}", file=sys.stderr, flush=True)  # what was measured before a later part fails
+        return json.loads(result)
 
     if not (folder / "prompts.json").exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.chat.answer import UnknownModel
 from workbench.chat.decode import Decoder, decoder_for
-from workbench.chat.prefixes import Prefixes
+from workbench.chat.prefixes import ROOM, Prefixes
 from workbench.hybrid import Hybrid
 from workbench.models import local
 from workbench.models.adapter import FOLDER, MANIFEST, verified_adapter
@@ -56,8 +56,9 @@ class Copies:
             room: bytes that weights may take; one copy is held however large it is. None: a share of the machine's.
         """
         self._workspace = workspace
-        self._room = room or int(_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-        self._prefixes = Prefixes()
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        self._room = room or int(_SHARE * memory)
+        self._prefixes = Prefixes(min(ROOM, memory // 16))
         self._held: dict[tuple[str, str | None], _Held] = {}  # the least recently used first
 
     def loaded(self) -> dict[str, str]:

@@ -53,6 +53,7 @@ class Engine:
         self._retrieval = Retrieval(workspace)
         self._copies: Copies | None = None  # its module imports torch, which takes seconds
         self._busy = False
+        self._loading: str | None = None
         self._last: Figures | None = None
         self._settings_read: tuple[object, Settings] | None = None
         self._lock = threading.Lock()
@@ -68,12 +69,13 @@ class Engine:
         return [str(Hybrid(base, run, index)) for base, run in models for index in names]
 
     def status(self) -> dict[str, object]:
-        """For a status line: what is loaded, who computes with it (lean or transformers), the bytes that weights and
-        kept beginnings of prompts take, and the speed of the last answer."""
+        """For a status line: what is loaded or being loaded, who computes with it (lean or transformers), the bytes
+        that weights and kept beginnings of prompts take, and the speed of the last answer."""
         loaded = self._copies.loaded() if self._copies else {}
         return {
             "base_model": self._settings().base_model,
             "loaded": list(loaded),
+            "loading": self._loading,
             "paths": loaded,
             "memory": self._copies.memory() if self._copies else {},
             "indexes": self._retrieval.opened(),
@@ -214,7 +216,11 @@ class Engine:
             from workbench.chat.copies import Copies
 
             self._copies = Copies(self._workspace, self._room)
-        return self._copies.get(hybrid.base, hybrid.lora)
+        self._loading = str(Hybrid(hybrid.base, hybrid.lora))
+        try:
+            return self._copies.get(hybrid.base, hybrid.lora)
+        finally:
+            self._loading = None
 
     def _system_prompt(self, hybrid: Hybrid, settings: Settings) -> str:
         """An adapter is asked under the system prompt that it was trained with."""
