@@ -25,6 +25,7 @@ from sample_library import Reporter
 
 from workbench.chat import address
 from workbench.chat.client import Client
+from workbench.chat.prefixes import BLOCK
 from workbench.chat.retrieval import Retrieval
 from workbench.errors import UserError
 from workbench.jobs.environment import job_environment
@@ -207,12 +208,12 @@ def test_a_chats_turns_read_only_what_is_new_also_when_two_hybrids_take_turns(se
             options = {"max_tokens": 12, "extra_body": {"top_k": 2}}
             answer = served.openai.chat.completions.create(model=hybrid, messages=chat, **options)
             cached = answer.usage.prompt_tokens_details.cached_tokens
-            assert cached >= prompts[hybrid] - prompts[hybrid] % 64  # the whole prompt of the turn before
+            assert cached >= prompts[hybrid] - prompts[hybrid] % BLOCK  # the whole prompt of the turn before
             again = served.openai.chat.completions.create(model=hybrid, messages=chat, **options)
             assert again.choices[0].message.content == answer.choices[0].message.content
             prompts[hybrid] = answer.usage.prompt_tokens
             chat.append({"role": "assistant", "content": answer.choices[0].message.content})
-    assert min(prompts.values()) > 128
+    assert min(prompts.values()) > BLOCK
     with Client.from_workspace(served.workspace) as client:
         status = client.status()
     assert status["paths"] == {BASE: "lean", f"{BASE}+lora:tone": "lean"}
