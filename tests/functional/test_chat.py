@@ -25,6 +25,7 @@ from sample_library import Reporter
 
 from workbench.chat import address
 from workbench.chat.client import Client
+from workbench.chat.prefixes import BLOCK
 from workbench.chat.retrieval import Retrieval
 from workbench.errors import UserError
 from workbench.jobs.environment import job_environment
@@ -195,6 +196,30 @@ def test_rag_and_hybrid_stream_with_their_sources(served: Served, model: str) ->
     assert chunks[-1].model_extra["seconds_to_first_token"] > 0
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     assert text == served.ask(question, model, extra_body={"top_k": 2}).choices[0].message.content
+
+
+def test_a_chats_turns_read_only_what_is_new_also_when_two_hybrids_take_turns(served: Served) -> None:
+    hybrids = [f"{BASE}+rag:handbook", f"{BASE}+lora:tone+rag:handbook"]
+    chats: dict[str, list[Any]] = {hybrid: [] for hybrid in hybrids}
+    prompts = dict.fromkeys(hybrids, 0)
+    for question in ("How many days of annual leave do deckhands have?", "When are wages paid to deckhands?"):
+        for hybrid, chat in chats.items():
+            chat.append({"role": "user", "content": question})
+            options = {"max_tokens": 12, "extra_body": {"top_k": 2}}
+            answer = served.openai.chat.completions.create(model=hybrid, messages=chat, **options)
+            cached = answer.usage.prompt_tokens_details.cached_tokens
+            assert cached >= prompts[hybrid] - prompts[hybrid] % BLOCK  # the whole prompt of the turn before
+            again = served.openai.chat.completions.create(model=hybrid, messages=chat, **options)
+            assert again.choices[0].message.content == answer.choices[0].message.content
+            prompts[hybrid] = answer.usage.prompt_tokens
+            chat.append({"role": "assistant", "content": answer.choices[0].message.content})
+    assert min(prompts.values()) > BLOCK
+    with Client.from_workspace(served.workspace) as client:
+        status = client.status()
+    assert status["paths"] == {BASE: "lean", f"{BASE}+lora:tone": "lean"}
+    assert status["memory"]["prefixes"] > 0
+    # The adapter changes one projection of each layer that is fused with others, and one alone: 270 MB a whole copy.
+    assert 300e6 < status["memory"]["weights"] < 450e6 + 2 * 47e6
 
 
 def test_what_the_library_does_not_tell_is_not_made_up(served: Served) -> None:

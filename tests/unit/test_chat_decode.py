@@ -8,10 +8,22 @@ from typing import Any
 import pytest
 import torch
 from transformers import AutoModelForCausalLM as Models
-from transformers import GPT2Config, LlamaConfig, MistralConfig, PreTrainedModel, Qwen2Config
+from transformers import (
+    GemmaConfig,
+    GPT2Config,
+    GraniteConfig,
+    LlamaConfig,
+    MinistralConfig,
+    MistralConfig,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen3Config,
+    SmolLM3Config,
+)
 
 from workbench.chat.decode import Decoder, PlainDecoder, decoder_for
 from workbench.chat.lean import LeanDecoder
+from workbench.chat.prefixes import BLOCK, Prefixes
 
 SMALL: dict[str, Any] = {
     "vocab_size": 97,
@@ -30,17 +42,36 @@ LLAMA3_ROPE = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 512,
 }
+YARN_ROPE = {
+    "rope_type": "yarn",
+    "rope_theta": 10_000.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 512,
+}
+WINDOWED = ["sliding_attention", "full_attention", "sliding_attention"]
 LEAN = {
     "llama": LlamaConfig(**SMALL),
     "llama with biases": LlamaConfig(**SMALL, attention_bias=True, mlp_bias=True, tie_word_embeddings=True),
     "llama 3 positions": LlamaConfig(**SMALL, rope_parameters=LLAMA3_ROPE),
     "llama, wide heads": LlamaConfig(**SMALL, head_dim=16),
+    "llama, yarn positions": LlamaConfig(**SMALL, rope_parameters=YARN_ROPE),
     "mistral": MistralConfig(**SMALL, sliding_window=None),
+    "mistral with a window": MistralConfig(**SMALL, sliding_window=8),
+    "ministral": MinistralConfig(**SMALL, sliding_window=8, head_dim=8, layer_types=WINDOWED),
     "qwen2": Qwen2Config(**SMALL),
+    "qwen2 with windows": Qwen2Config(**SMALL, use_sliding_window=True, sliding_window=8, layer_types=WINDOWED),
+    "qwen3": Qwen3Config(**SMALL, head_dim=16),
+    "smollm3": SmolLM3Config(**SMALL, no_rope_layers=[1, 0, 1], pad_token_id=0),
+    "granite": GraniteConfig(
+        **SMALL, embedding_multiplier=3.0, residual_multiplier=0.4, attention_multiplier=0.2, logits_scaling=2.0
+    ),
+    "gemma": GemmaConfig(**SMALL, head_dim=16),
 }
 PLAIN = {
     "gpt2": GPT2Config(vocab_size=97, n_embd=48, n_layer=2, n_head=4, n_positions=2048),
-    "mistral with a window": MistralConfig(**SMALL, sliding_window=8),
+    "mistral with positions in part": MistralConfig(
+        **SMALL, rope_parameters={"rope_type": "default", "rope_theta": 10_000.0, "partial_rotary_factor": 0.5}
+    ),
     "llama, dynamic positions": LlamaConfig(
         **SMALL, rope_parameters={"rope_type": "dynamic", "rope_theta": 10_000.0, "factor": 2.0}
     ),
@@ -101,31 +132,97 @@ def test_activations_beyond_float16_are_computed_in_float32() -> None:
     check(decoder_for(deepcopy(model)), model, tokens(40, 1), tokens(4, 2), 2e-3)
 
 
-def test_what_is_in_common_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    decoder = decoder_for(model_of(LEAN["llama"]))
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many tokens were read at once, in the order of reading."""
     read: list[int] = []
-    forward = decoder._forward
-    monkeypatch.setattr(decoder, "_forward", lambda ids, *rest: (read.append(len(ids)), forward(ids, *rest))[1])
-    decoder.start(tokens(600, 1))
-    decoder.step(5)
-    decoder.start([*tokens(600, 1), 5, 6, 7])
-    decoder.start([*tokens(600, 1), 5])
-    assert read == [256, 256, 88, 1, 91, 89]
+    for kind in (LeanDecoder, PlainDecoder):
+        forward = kind._forward
+        monkeypatch.setattr(
+            kind, "_forward", lambda self, ids, *rest, f=forward: (read.append(len(ids)), f(self, ids, *rest))[1]
+        )
+    return read
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_what_is_in_common_is_not_read_again(name: str, read: list[int]) -> None:
+    decoder = decoder_for(model_of({**LEAN, **PLAIN}[name]))
+    one, other, count = tokens(2 * BLOCK + 9, 1), tokens(BLOCK + 5, 2), 2 * BLOCK
+
+    def reads(prompt: list[int]) -> list[int]:
+        read.clear()
+        decoder.start(prompt)
+        assert sum(read) + decoder.tokens_reused == len(prompt)
+        return list(read)
+
+    assert reads(one) == [BLOCK, BLOCK, 9]
+    decoder.step(5)
+    assert reads([*one, 5, 6, 7]) == [12]
+    assert reads(other) == [BLOCK, 5]  # of another chat
+    assert reads([*one, 5, 6, 7, 8]) == [13]
+    assert reads([*other, 1]) == [6]
+    assert reads([*one[: BLOCK + 3], *other]) == [BLOCK, 8]  # the chats' system prompt alone
+    assert reads(one[:count]) == [BLOCK]  # its last token's logits are not kept
+    decoder.forget()
+    assert reads(one) == [BLOCK, BLOCK, 9]
+
+
+def test_what_was_not_used_for_longest_makes_room(read: list[int]) -> None:
+    config = LEAN["llama"]
+    block = 4 * config.num_hidden_layers * 2 * config.num_key_value_heads * BLOCK * config.head_dim
+    prefixes = Prefixes(4 * block)
+    decoders = [decoder_for(model_of(config), prefixes) for _ in range(2)]
+    chats = [tokens(BLOCK * 2 + 1, seed) for seed in range(3)]
+    decoders[0].start(chats[0])
+    decoders[1].start(chats[1])
+    decoders[0].start(chats[0])  # now the other one is the older
+    assert (decoders[0].tokens_reused, prefixes.bytes) == (2 * BLOCK, 4 * block)
+    decoders[0].start(chats[2])
+    decoders[0].start(chats[0])
+    assert (decoders[0].tokens_reused, prefixes.bytes) == (2 * BLOCK, 4 * block)
+    decoders[1].start(chats[2])
+    assert decoders[1].tokens_reused == 0  # another decoder's blocks are of no use to it
+    decoders[1].start(chats[1])
+    assert decoders[1].tokens_reused == 0
+    for decoder in decoders:
+        decoder.forget()
+    assert prefixes.bytes == 0
+
+
+@pytest.mark.parametrize("name", ["llama", "mistral with a window", "gpt2"])
 def test_the_same_prompt_gives_the_same_logits_whatever_was_before(name: str) -> None:
     model = model_of({**LEAN, **PLAIN}[name])
     fresh, used = decoder_for(deepcopy(model)), decoder_for(model)
-    prompt = tokens(700, 1)
+    prompt, other = tokens(5 * BLOCK + 40, 1), tokens(2 * BLOCK, 2)
     first = fresh.start(prompt)
-    used.start(prompt[:560])
-    for token in prompt[560:570]:  # the answer that the chat went on from
+    assert first is not None
+    used.start(prompt[: 4 * BLOCK - 3])
+    for token in prompt[4 * BLOCK - 3 : 4 * BLOCK + 9]:  # the answer that the chat went on from
         used.step(token)
-    for _ in range(2):
-        assert torch.equal(used.start(prompt), first)
-    if name == "llama":  # torch's own attention rounds by the number of threads
+    for between in ([], other, [*prompt[: BLOCK + 1], *other], prompt[: 2 * BLOCK]):
+        if between:
+            used.start(between)
+        again = used.start(prompt)
+        assert again is not None
+        assert torch.equal(again, first)
+        assert used.tokens_reused >= 3 * BLOCK
+    if name != "gpt2":  # torch's own attention rounds by the number of threads
         assert torch.equal(used.step(7), fresh.step(7))
+
+
+def test_equal_weights_are_held_once() -> None:
+    model = model_of(LEAN["llama with biases"])
+    tuned = deepcopy(model)
+    tuned.model.layers[1].self_attn.q_proj.weight.data.add_(0.01)
+    ours = deepcopy(tuned)
+    base, copy = decoder_for(model), decoder_for(tuned)
+    together = len({tensor.data_ptr() for each in (base, copy) for tensor in each.tensors()})
+    copy.share(base)
+    alone = {tensor.data_ptr() for tensor in base.tensors()}
+    private = {tensor.data_ptr() for tensor in copy.tensors()} - alone
+    assert len(private) == 2  # the changed projection and the cache
+    assert len(alone) + 2 < together
+    check(copy, ours, tokens(30, 1), tokens(2, 2), 2e-3)
 
 
 def test_a_failure_in_the_middle_leaves_no_cache_that_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,5 +240,5 @@ def test_cancelled_between_chunks() -> None:
     model = model_of(LEAN["llama"])
     decoder = decoder_for(deepcopy(model))
     looks = iter([False, True])
-    assert decoder.start(tokens(1300, 1), lambda: next(looks)) is None
-    check(decoder, model, tokens(1300, 1)[:700], tokens(2, 2), 2e-3)
+    assert decoder.start(tokens(300, 1), lambda: next(looks)) is None
+    check(decoder, model, tokens(300, 1)[:200], tokens(2, 2), 2e-3)

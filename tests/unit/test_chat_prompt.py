@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from workbench.chat.answer import Cut
-from workbench.chat.prompt import Prompt, fit
+from workbench.chat.prompt import HISTORY, QUOTED, Prompt, fit
 from workbench.errors import UserError
 from workbench.library.grounding import Passage
 
@@ -78,3 +78,40 @@ def test_text_from_elsewhere_cannot_forge_a_turn(tokenizer: PreTrainedTokenizerF
     special = {tokenizer.convert_tokens_to_ids(token) for token in ("<|im_start|>", "<|im_end|>")}
     assert sum(token in special for token in prompt.ids) == 5  # system, user, and the assistant's beginning
     assert tokenizer.decode(prompt.ids).count("--- kvxwqz\n") == 2
+
+
+def test_a_turns_prompt_begins_with_the_one_of_the_turn_before(tokenizer: PreTrainedTokenizerFast) -> None:
+    chat, quoted = CHAT[:2], {1: PASSAGES[:2]}
+    before = fit(tokenizer, chat, PASSAGES[:2], room=10_000, nonce="kvxwqz", system="")
+    now = fit(tokenizer, CHAT[:4], PASSAGES[1:], room=10_000, nonce="kvxwqz", system="", earlier=quoted)
+    assert now.ids[: len(before.ids)] == before.ids
+    text = str(tokenizer.decode(now.ids))
+    assert [text.count(f"passage {name}") for name in "ABC"] == [10, 10, 10]
+    assert f"[1] B\n{QUOTED}\n[2] C\npassage C" in text
+    assert now.passages == 2
+    assert now.cut is None
+
+
+def test_the_oldest_turns_lose_their_passages_four_at_a_time(tokenizer: PreTrainedTokenizerFast) -> None:
+    chat, quoted, begins = [], {}, set[str]()
+    long = [Passage("word " * 120, f"{number}.md") for number in range(20)]
+    for turn in range(14):
+        chat.append({"role": "user", "content": f"question {turn}"})
+        prompt = fit(tokenizer, chat, [long[turn]], room=10_000, nonce="kvxwqz", system="", earlier=quoted)
+        assert len(prompt.ids) <= HISTORY
+        assert prompt.cut is None
+        text = str(tokenizer.decode(prompt.ids))
+        kept = [number for number in range(14) if f"[1] {number}.md" in text]
+        assert kept == list(range(kept[0], turn + 1))
+        assert kept[0] % 4 == 0
+        begins.add(text[: text.index(f"[1] {kept[0]}.md")])
+        quoted = {**quoted, 2 * turn: [long[turn]]}
+        chat.append({"role": "assistant", "content": "reply"})
+    assert len(begins) == 4  # a beginning that changes must be read again
+
+
+def test_without_room_for_them_earlier_turns_stand_without_passages(tokenizer: PreTrainedTokenizerFast) -> None:
+    quoted = {1: PASSAGES, 3: PASSAGES}
+    plain = fit(tokenizer, CHAT, PASSAGES, room=10_000, nonce="kvxwqz", system="")
+    room = len(plain.ids)
+    assert fit(tokenizer, CHAT, PASSAGES, room=room, nonce="kvxwqz", system="", earlier=quoted) == plain

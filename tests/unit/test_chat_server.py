@@ -28,7 +28,7 @@ TOKEN = "the-token"
 CITED = Citation(1, "leave.md", "Leave · lines 3-9", "Thirty days. [/red] \x1b[31m", 0.03, 0.71, 1, 2, 3, 9)
 SEPARATORS = "one\u2028two\u2029three\x85four"
 """What Unicode calls the end of a line, and server-sent events do not."""
-ENDED = Figures(12, 3, 0.25, 40.0, 0.0)
+ENDED = Figures(12, 3, 0.25, 40.0, 0.0, cached_tokens=8, path="lean")
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,9 @@ def test_a_whole_answer(http: httpx2.Client, engine: FakeEngine) -> None:
     assert body["object"] == "chat.completion"
     assert body["choices"][0]["message"] == {"role": "assistant", "content": "Thirty days ✓"}
     assert body["choices"][0]["finish_reason"] == "stop"
-    assert body["usage"] == {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15}
+    tokens = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15}
+    assert body["usage"] == {**tokens, "prompt_tokens_details": {"cached_tokens": 8}}
+    assert body["path"] == "lean"
     assert body["citations"][0]["place"] == "Leave · lines 3-9"
     assert body["cut"] == {"passages": 2, "turns": 0}
     assert (body["seconds_to_first_token"], body["tokens_per_second"]) == (0.25, 40.0)

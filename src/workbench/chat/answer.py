@@ -98,6 +98,11 @@ class Figures:
     """Waiting for other answers, and loading weights that were not loaded yet."""
     finish_reason: str = "stop"
     """stop, or length when max_tokens or the model's context was reached."""
+    cached_tokens: int = 0
+    """Of the prompt, those that did not have to be read: an earlier prompt began with them."""
+    path: str | None = None
+    """Who computed: lean, or transformers where the lean decoder does not know the model; None: nobody, or a server
+    that does not tell."""
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,20 @@
 """The weights that the server holds: the base model, and a merged copy of it for every adapter in use.
 
-A merged copy answers 1.7 times faster than a base with the adapter beside it, and switching is choosing a copy.
+A merged copy answers 1.7 times faster than a base with the adapter beside it, and switching is choosing a copy. What an
+adapter leaves as it is, the embeddings above all, its copy holds together with the other copies of the same base.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.chat.answer import UnknownModel
 from workbench.chat.decode import Decoder, decoder_for
+from workbench.chat.prefixes import ROOM, Prefixes
 from workbench.hybrid import Hybrid
 from workbench.models import local
 from workbench.models.adapter import FOLDER, MANIFEST, verified_adapter
@@ -18,10 +22,10 @@ from workbench.models.load import load_model, load_tokenizer
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-MOST = 3
-"""Copies held: the base and two adapters."""
+_SHARE = 0.4  # of the machine's memory that weights may take: loading one more takes as much again for a while
 
 
 @dataclass(frozen=True)
@@ -34,17 +38,36 @@ class Copy:
     """The tokens that end an answer."""
 
 
+@dataclass(frozen=True)
+class _Held:
+    stamp: object
+    """What the files were like from which it was loaded."""
+    copy: Copy
+
+
 class Copies:
     """Loads models when they are asked for; the one that was not used for longest goes first. For one thread."""
 
-    def __init__(self, workspace: Workspace, most: int = MOST) -> None:
-        self._workspace = workspace
-        self._most = most
-        self._held: dict[tuple[str, str | None], tuple[object, Copy]] = {}  # the least recently used first
+    def __init__(self, workspace: Workspace, room: int | None = None) -> None:
+        """Copies of a workspace's models.
 
-    def loaded(self) -> list[str]:
-        """The hybrids, without index, whose weights are held."""
-        return [str(Hybrid(base, run)) for base, run in list(self._held)]
+        Args:
+            workspace: whose adapters.
+            room: bytes that weights may take; one copy is held however large it is. None: a share of the machine's.
+        """
+        self._workspace = workspace
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        self._room = room or int(_SHARE * memory)
+        self._prefixes = Prefixes(min(ROOM, memory // 16))
+        self._held: dict[tuple[str, str | None], _Held] = {}  # the least recently used first
+
+    def loaded(self) -> dict[str, str]:
+        """The hybrids, without index, whose weights are held, and who computes for each: lean or transformers."""
+        return {str(Hybrid(*key)): held.copy.decoder.path for key, held in list(self._held.items())}
+
+    def memory(self) -> dict[str, int]:
+        """Bytes that are held: weights (with the cache of the prompt in work), and beginnings of earlier prompts."""
+        return {"weights": self._bytes(), "prefixes": self._prefixes.bytes}
 
     def get(self, base: str, run: str | None) -> Copy:
         """The model of a base and an adapter (the name of its run); loaded again if its files have changed.
@@ -60,14 +83,25 @@ class Copies:
                 f"the model {base!r} is not on this machine", do=f"Fetch it with `workbench models fetch {base}`."
             )
         stamp = self._stamp(folder, run)
-        held = self._held.pop(key, None)
-        if held is None or held[0] != stamp:
+        held = self._held.get(key)
+        if held is None or held.stamp != stamp:
             del held  # frees its memory before more is taken
-            while len(self._held) >= self._most:
-                del self._held[next(iter(self._held))]
-            held = (stamp, self._load(folder, run))
+            self._drop(key)
+            held = _Held(stamp, self._load(folder, run))
+            for other in list(self._held.values()):
+                held.copy.decoder.share(other.copy.decoder)
+        self._held.pop(key, None)
         self._held[key] = held
-        return held[1]
+        while len(self._held) > 1 and self._bytes() > self._room:
+            self._drop(next(iter(self._held)))
+        return held.copy
+
+    def _drop(self, key: tuple[str, str | None]) -> None:
+        if held := self._held.pop(key, None):
+            held.copy.decoder.forget()
+
+    def _bytes(self) -> int:
+        return _bytes(tensor for held in list(self._held.values()) for tensor in held.copy.decoder.tensors())
 
     def _stamp(self, folder: Path, run: str | None) -> object:
         """What changes when the weights or the adapter do."""
@@ -85,7 +119,7 @@ class Copies:
             model = load_model(folder)
         else:
             model = self._merged(folder, verified_adapter(self._workspace.run(run), folder))
-        return Copy(decoder_for(model), tokenizer, _ends(model, tokenizer))
+        return Copy(decoder_for(model, self._prefixes), tokenizer, _ends(model, tokenizer))
 
     def _merged(self, folder: Path, adapter: Path) -> PreTrainedModel:
         from peft import PeftModel
@@ -110,3 +144,9 @@ def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> frozens
     configured = model.generation_config.eos_token_id if model.generation_config else None
     ends = configured if isinstance(configured, list) else [configured]
     return frozenset(int(end) for end in [*ends, tokenizer.eos_token_id] if end is not None)
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    """What tensors take together; what several of them share counts once."""
+    storages = {storage.data_ptr(): storage.nbytes() for storage in (tensor.untyped_storage() for tensor in tensors)}
+    return sum(storages.values())

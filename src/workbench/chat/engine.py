@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from workbench.chat.generation import Sampling
     from workbench.chat.remote import Remote
     from workbench.library.filters import Filter
+    from workbench.library.grounding import Passage
     from workbench.library.search import Hit
 
 _ASKING = frozenset(
@@ -45,19 +46,20 @@ class Engine:
     `answer` and `load` are for one thread at a time; everything else may be called beside them.
     """
 
-    def __init__(self, workspace: Workspace, *, copies: int | None = None) -> None:
+    def __init__(self, workspace: Workspace, *, room: int | None = None) -> None:
         """An engine of a workspace.
 
         Args:
             workspace: whose runs, indexes and settings.
-            copies: of weights that are held at most; None: see `workbench.chat.copies`.
+            room: bytes that weights may take; None: see `workbench.chat.copies`.
         """
         self._workspace = workspace
-        self._most_copies = copies
+        self._room = room
         self._retrieval = Retrieval(workspace)
         self._remotes = Remotes()
         self._copies: Copies | None = None  # its module imports torch, which takes seconds
         self._busy = False
+        self._loading: str | None = None
         self._last: Figures | None = None
         self._settings_read: tuple[object, Settings] | None = None
         self._lock = threading.Lock()
@@ -81,10 +83,15 @@ class Engine:
         return [str(Hybrid(base, run, index)) for base, run in models for index in names]
 
     def status(self) -> dict[str, object]:
-        """For a status line: what is loaded, and the speed of the last answer."""
+        """For a status line: what is loaded or being loaded, who computes with it (lean or transformers), the bytes
+        that weights and kept beginnings of prompts take, and the speed of the last answer."""
+        loaded = self._copies.loaded() if self._copies else {}
         return {
             "base_model": self._settings().base_model,
-            "loaded": self._copies.loaded() if self._copies else [],
+            "loaded": list(loaded),
+            "loading": self._loading,
+            "paths": loaded,
+            "memory": self._copies.memory() if self._copies else {},
             "indexes": self._retrieval.opened(),
             "busy": self._busy,
             "tokens_per_second": self._last.tokens_per_second if self._last else None,
@@ -135,9 +142,9 @@ class Engine:
         begun = time.perf_counter()
         waited = time.monotonic() - question.asked_at
         hits: list[Hit] = []
+        least = settings.retrieval.min_similarity if question.min_similarity is None else question.min_similarity
+        k = question.top_k or settings.retrieval.top_k
         if hybrid.rag and question.passages is None:
-            least = settings.retrieval.min_similarity if question.min_similarity is None else question.min_similarity
-            k = question.top_k or settings.retrieval.top_k
             hits = self.retrieve(hybrid.rag, question.messages, k, least)[1]
             if not hits:
                 seconds = time.perf_counter() - begun
@@ -165,10 +172,11 @@ class Engine:
             question.messages,
             passages,
             room=copy.decoder.context_length - sampling.max_tokens,
-            # By the question, so that asking again gives the same answer. It need not be secret: passages in which
-            # it occurs are broken up.
-            nonce=new_nonce(question.messages[-1]["content"]),
+            # By the first question, so that asking again gives the same answer, and earlier turns stay as they were
+            # sent. It need not be secret: passages in which it occurs are broken up.
+            nonce=new_nonce(next(turn["content"] for turn in question.messages if turn["role"] == "user")),
             system=self._system_prompt(hybrid, settings) if question.system is None else question.system,
+            earlier=self._earlier(hybrid.rag, question.messages, k, least) if hybrid.rag and hits else {},
         )
         citations = tuple(shown[: prompt.passages])
         yield Delta(citations=citations, cut=prompt.cut)
@@ -187,8 +195,9 @@ class Engine:
                 continue
             speed = (produced - 1) / (last - first) if produced > 1 else None
             self._last = Figures(
-                len(prompt.ids), produced, first - begun, speed, waited, finish_reason=piece.finish_reason
-            )
+                len(prompt.ids), produced, first - begun, speed, waited, finish_reason=piece.finish_reason,
+                cached_tokens=copy.decoder.tokens_reused, path=copy.decoder.path,
+            )  # fmt: skip
             yield Delta(piece.text, figures=self._last)
 
     def retrieve(self, index: str, messages: Sequence[dict[str, str]], k: int, least: float) -> tuple[str, list[Hit]]:
@@ -211,6 +220,15 @@ class Engine:
                 return together, hits
         return asked[-1], []
 
+    def _earlier(
+        self, index: str, messages: Sequence[dict[str, str]], k: int, least: float
+    ) -> dict[int, list[Passage]]:
+        """What the user's earlier messages were sent with, by their index: found again, so that nothing is told of
+        which the library no longer knows."""
+        asked = [at for at, turn in enumerate(messages[:-1]) if turn["role"] == "user"]
+        found = {at: self.retrieve(index, messages[: at + 1], k, least)[1] for at in asked}
+        return {at: [hit.passage for hit in hits] for at, hits in found.items() if hits}
+
     def _good_hits(self, index: str, query: str, k: int, least: float) -> list[Hit]:
         """What is found, if the best of it is probably about the question, or without calibration so similar."""
         hits = self._retrieval.search(index, query, k)
@@ -224,10 +242,14 @@ class Engine:
         if hybrid.rag:
             self._retrieval.load(hybrid.rag)
         if self._copies is None:
-            from workbench.chat.copies import MOST, Copies
+            from workbench.chat.copies import Copies
 
-            self._copies = Copies(self._workspace, self._most_copies or MOST)
-        return self._copies.get(hybrid.base, hybrid.lora)
+            self._copies = Copies(self._workspace, self._room)
+        self._loading = str(Hybrid(hybrid.base, hybrid.lora))
+        try:
+            return self._copies.get(hybrid.base, hybrid.lora)
+        finally:
+            self._loading = None
 
     def _remote(self, hybrid: Hybrid) -> Remote | None:
         """The remote model in the place of the base; None where the base is here."""

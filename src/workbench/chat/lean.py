@@ -5,19 +5,27 @@ At batch size 1 the time goes into Python and small kernels, so this calls few a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from workbench.chat.decode import Decoder, context_length
+from workbench.chat.decode import Decoder, context_length, same
+from workbench.chat.prefixes import Block, Prefixes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_BLOCK = 1024  # positions by which the cache grows
+_ROOM = 1024  # positions by which the cache grows
+_FAMILIES = frozenset({"llama", "mistral", "ministral", "qwen2", "qwen3", "smollm3", "granite", "gemma"})
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
+}
 _CONTENDERS = 64  # tokens whose logits are computed in float32
 
 
@@ -25,13 +33,13 @@ class _Widened:
     """Room for one float16 matrix in float32, used again for each: it stays in the processor's cache."""
 
     def __init__(self) -> None:
-        self._room = torch.empty(0)
+        self.room = torch.empty(0)
 
     def __call__(self, weight: Tensor) -> Tensor:
         """`weight` in float32, until the next call."""
-        if self._room.numel() < weight.numel():
-            self._room = torch.empty(weight.numel())
-        return self._room[: weight.numel()].view_as(weight).copy_(weight)
+        if self.room.numel() < weight.numel():
+            self.room = torch.empty(weight.numel())
+        return self.room[: weight.numel()].view_as(weight).copy_(weight)
 
 
 class _Linear(NamedTuple):
@@ -54,68 +62,92 @@ class _Linear(NamedTuple):
 class _Layer(NamedTuple):
     norm1: Tensor  # [hidden]
     qkv: _Linear  # queries, keys and values of all heads
+    qk_norm: Tensor | None  # [heads + kv_heads, width]: Qwen3's norms of each query and key head
     out: _Linear
     norm2: Tensor
     gate_up: _Linear
     down: _Linear
 
 
+class _Sight(NamedTuple):
+    """What the attention of a layer sees, and how."""
+
+    scale: float  # of the products of queries and keys
+    rotates: bool  # SmolLM3 leaves the positions out in every fourth layer
+    window: int | None  # tokens back that are seen, the token itself among them; None: all
+
+
 class LeanDecoder(Decoder):
-    """Llama, Mistral and Qwen2 on a CPU, with fused projections and a preallocated float32 cache.
+    """The Llama family on a CPU, with fused projections and a preallocated float32 cache.
 
     Weights are float16, and so are the products with single tokens; everything else (residual stream, norms, attention,
     cache, products with a prompt) is float32. Greedy decoding then picks the tokens that float32 picks, which with
     bfloat16 it does not. The model given is used up: its weights are let go of as they are taken over.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    path = "lean"
+
+    def __init__(self, model: PreTrainedModel, prefixes: Prefixes | None = None) -> None:
         assert self.knows(model)
-        super().__init__(context_length(model))
-        config = model.config
+        super().__init__(context_length(model), prefixes)
+        config, decoder = model.config, model.model
         self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
-        self._width = getattr(config, "head_dim", None) or config.hidden_size // self._heads
+        self._width = decoder.layers[0].self_attn.head_dim
         self._eps = config.rms_norm_eps
-        decoder = model.model
-        widened = _Widened()
+        self._activation = _ACTIVATIONS[config.hidden_act]
+        # Granite's factors, and Gemma's; Llama has none.
+        self._into = getattr(decoder, "embedding_multiplier", getattr(decoder.embed_tokens, "scalar_embed_scale", 1))
+        self._added = getattr(config, "residual_multiplier", 1)
+        self._out_of = getattr(config, "logits_scaling", 1)
         self._overflowed = False  # float16 does not hold the numbers that this model computes with
-        self._layers = [
-            _Layer(
-                layer.input_layernorm.weight.data,
-                _fused(layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj, widened=widened),
-                _fused(layer.self_attn.o_proj, widened=widened),
-                layer.post_attention_layernorm.weight.data,
-                _fused(layer.mlp.gate_proj, layer.mlp.up_proj, widened=widened),
-                _fused(layer.mlp.down_proj, widened=widened),
-            )
-            for layer in decoder.layers
-        ]
-        self._norm = decoder.norm.weight.data
+        gemma = config.model_type == "gemma"
+        self._sights = [_sight(layer.self_attn, config) for layer in decoder.layers]
+        widened = _Widened()
+        self._layers = [_layer(layer, widened, self._heads, self._kv_heads, gemma) for layer in decoder.layers]
+        self._norm = _norm(decoder.norm, gemma)
         tied = model.lm_head.weight is decoder.embed_tokens.weight
         self._head = _fused(model.lm_head, widened=widened)
         self._embeddings = self._head.weight if tied else decoder.embed_tokens.weight.data.half()
         self._rotary = decoder.rotary_emb
-        self._grow(_BLOCK)
+        self._grow(_ROOM)
 
     @staticmethod
     def knows(model: PreTrainedModel) -> bool:
         """Whether this decoder computes what `model` does."""
         config = model.config
-        layers = getattr(config, "layer_types", None)
-        whole = set(layers) == {"full_attention"} if layers else not getattr(config, "sliding_window", None)
+        if config.model_type not in _FAMILIES:
+            return False
         rope = getattr(config, "rope_parameters", None) or {}
         return (
-            config.model_type in ("llama", "mistral", "qwen2")
-            and model.device.type == "cpu"
+            model.device.type == "cpu"
             and model.dtype == torch.float32
-            and config.hidden_act == "silu"
-            and rope.get("rope_type", "default") in ("default", "linear", "llama3")
-            and "partial_rotary_factor" not in rope
-            and whole
+            and config.hidden_act in _ACTIVATIONS
+            # Those whose angles do not depend on how long the text is.
+            and rope.get("rope_type", "default") in ("default", "linear", "llama3", "yarn")
+            and rope.get("partial_rotary_factor", 1) == 1
         )
+
+    def share(self, other: Decoder) -> None:
+        if isinstance(other, LeanDecoder) and len(other._layers) == len(self._layers):
+            self._layers = [
+                _Layer(*map(_shared, mine, theirs)) for mine, theirs in zip(self._layers, other._layers, strict=True)
+            ]
+            tied = self._embeddings is self._head.weight
+            self._norm = _shared(self._norm, other._norm)
+            self._head = _shared(self._head, other._head)
+            self._embeddings = self._head.weight if tied else _shared(self._embeddings, other._embeddings)
+
+    def tensors(self) -> Iterable[Tensor]:
+        yield from (self._embeddings, self._norm, self._cache)
+        for each in [self._head, *(part for layer in self._layers for part in layer)]:
+            if isinstance(each, _Linear):
+                yield from (each.weight, each.widened.room)
+            elif each is not None:
+                yield each
 
     def _grow(self, positions: int) -> None:
         """Make room for at least `positions` positions."""
-        room = -(-positions // _BLOCK) * _BLOCK
+        room = -(-positions // _ROOM) * _ROOM
         old = getattr(self, "_cache", None)
         self._cache = torch.zeros(len(self._layers), 2, self._kv_heads, room, self._width)
         if old is not None:
@@ -130,25 +162,39 @@ class LeanDecoder(Decoder):
     def _keep(self, count: int) -> int:
         return count  # positions beyond are written over
 
+    def _taken(self, begin: int, end: int) -> Block:
+        return (self._cache[:, :, :, begin:end].clone(),)
+
+    def _put_back(self, block: Block, position: int) -> None:
+        (kept,) = block
+        end = position + kept.shape[3]
+        if end > self._cache.shape[3]:
+            self._grow(end)
+        self._cache[:, :, :, position:end] = kept
+
     def _forward(self, tokens: Sequence[int], position: int, exact: bool) -> Tensor:
-        count, end = len(tokens), position + len(tokens)
+        end = position + len(tokens)
         if end > self._cache.shape[3]:
             self._grow(end)
         through = _Linear.exactly if exact or self._overflowed else _Linear.fast
         x = self._embeddings[torch.tensor(tokens)].float()
-        cos, sin = self._cos[position:end], self._sin[position:end]
-        # Token i of these sees the `position` tokens before them and the first i + 1 of these.
-        mask = torch.ones(count, end, dtype=torch.bool).tril(position) if count > 1 else None
-        for layer, cache in zip(self._layers, self._cache, strict=True):
+        if self._into != 1:
+            x = x * self._into
+        masks = {sight.window: _mask(position, end, sight.window) for sight in self._sights} if len(tokens) > 1 else {}
+        for layer, sight, cache in zip(self._layers, self._sights, self._cache, strict=True):
             qkv = through(layer.qkv, self._rms(x, layer.norm1))
-            x = x + through(layer.out, self._attend(qkv, cache, cos, sin, mask, position, end))
+            attended = self._attend(layer, sight, qkv, cache, masks.get(sight.window), position)
+            x = x + self._scaled(through(layer.out, attended))
             gate, up = through(layer.gate_up, self._rms(x, layer.norm2)).chunk(2, dim=-1)
-            x = x + through(layer.down, F.silu(gate) * up)
+            x = x + self._scaled(through(layer.down, self._activation(gate) * up))
         logits = self._logits(self._rms(x[-1:], self._norm))
         if through is _Linear.fast and not logits.isfinite().all():
             self._overflowed = True
             return self._forward(tokens, position, exact)
         return logits
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        return x if self._added == 1 else x * self._added
 
     def _logits(self, x: Tensor) -> Tensor:
         """[1, hidden] to [vocabulary]. float16 holds a logit of 20 to 1/64 only, and nearer ties are common: those
@@ -157,31 +203,74 @@ class LeanDecoder(Decoder):
         best = logits.topk(min(_CONTENDERS, len(logits))).indices
         bias = None if self._head.bias is None else self._head.bias[best]
         logits[best] = F.linear(x[0], self._head.weight[best].float(), bias)
-        return logits
+        return logits if self._out_of == 1 else logits / self._out_of
 
     def _attend(
-        self, qkv: Tensor, cache: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, position: int, end: int
+        self, layer: _Layer, sight: _Sight, qkv: Tensor, cache: Tensor, mask: Tensor | None, position: int
     ) -> Tensor:
-        """Attention of new tokens over all tokens so far; [T, (heads + 2 kv_heads) * width] to [T, heads * width]."""
+        """Attention of new tokens over those that they see; [T, (heads + 2 kv_heads) * width] to [T, heads * width]."""
         heads, kv_heads, width = self._heads, self._kv_heads, self._width
         qkv = qkv.view(-1, heads + 2 * kv_heads, width)
+        end = position + qkv.shape[0]
         rotated = qkv[:, : heads + kv_heads]
-        rotated = rotated * cos + torch.roll(rotated, width // 2, -1) * sin
+        if layer.qk_norm is not None:
+            rotated = F.rms_norm(rotated, (width,), None, self._eps) * layer.qk_norm
+        if sight.rotates:
+            cos, sin = self._cos[position:end], self._sin[position:end]
+            rotated = rotated * cos + torch.roll(rotated, width // 2, -1) * sin
         cache[0, :, position:end] = rotated[:, heads:].transpose(0, 1)
         cache[1, :, position:end] = qkv[:, heads + kv_heads :].transpose(0, 1)
-        keys, values = cache[0, None, :, :end], cache[1, None, :, :end]  # [1, kv_heads, end, width]
+        begin = 0 if sight.window is None else max(0, position + 1 - sight.window)  # what no new token sees is left out
+        keys, values = cache[0, None, :, begin:end], cache[1, None, :, begin:end]  # [1, kv_heads, seen, width]
         if mask is None:
             # The query heads that share a key head stand as rows of one product: no key is copied. Written out,
             # because torch's own divides the keys among its threads and so rounds by their number.
-            query = rotated[0, :heads].view(kv_heads, heads // kv_heads, width) * width**-0.5
+            query = rotated[0, :heads].reshape(kv_heads, heads // kv_heads, width) * sight.scale
             weights = torch.softmax(torch.bmm(query, keys[0].transpose(1, 2)), dim=-1)
             return torch.bmm(weights, values[0]).view(1, heads * width)
         query = rotated[:, :heads].transpose(0, 1)[None]
-        attended = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, enable_gqa=True)
+        attended = F.scaled_dot_product_attention(
+            query, keys, values, attn_mask=mask, scale=sight.scale, enable_gqa=True
+        )
         return attended[0].transpose(0, 1).reshape(-1, heads * width)
 
     def _rms(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.rms_norm(x, (x.shape[-1],), weight, self._eps)
+
+
+def _mask(position: int, end: int, window: int | None) -> Tensor:
+    """Which tokens, of those that are seen at all, the tokens from `position` to `end` see; bool [new, seen]."""
+    sees = torch.ones(end - position, end, dtype=torch.bool).tril(position)
+    if window is None:
+        return sees
+    return sees.triu(position + 1 - window)[:, max(0, position + 1 - window) :]
+
+
+def _sight(attention: Any, config: Any) -> _Sight:
+    # Mistral's attention reads its window from the config; the others keep what holds for their layer.
+    window = config.sliding_window if config.model_type == "mistral" else getattr(attention, "sliding_window", None)
+    return _Sight(attention.scaling, bool(getattr(attention, "use_rope", True)), window)
+
+
+def _layer(layer: Any, widened: _Widened, heads: int, kv_heads: int, gemma: bool) -> _Layer:
+    attention, mlp = layer.self_attn, layer.mlp
+    qk_norm = None
+    if hasattr(attention, "q_norm"):
+        qk_norm = torch.stack([attention.q_norm.weight.data] * heads + [attention.k_norm.weight.data] * kv_heads)
+    return _Layer(
+        _norm(layer.input_layernorm, gemma),
+        _fused(attention.q_proj, attention.k_proj, attention.v_proj, widened=widened),
+        qk_norm,
+        _fused(attention.o_proj, widened=widened),
+        _norm(layer.post_attention_layernorm, gemma),
+        _fused(mlp.gate_proj, mlp.up_proj, widened=widened),
+        _fused(mlp.down_proj, widened=widened),
+    )
+
+
+def _norm(norm: Any, gemma: bool) -> Tensor:
+    """A norm's weight; Gemma's file holds what is added to 1."""
+    return norm.weight.data + 1 if gemma else norm.weight.data
 
 
 def _fused(*projections: Any, widened: _Widened) -> _Linear:
@@ -191,3 +280,10 @@ def _fused(*projections: Any, widened: _Widened) -> _Linear:
     for projection in projections:
         projection.weight.data = torch.empty(0)
     return _Linear(weight, torch.cat(biases) if biases else None, widened)
+
+
+def _shared(mine: Any, theirs: Any) -> Any:
+    """`theirs` where it is equal, so that both hold one."""
+    if isinstance(mine, _Linear):
+        return mine._replace(weight=_shared(mine.weight, theirs.weight))
+    return theirs if mine is not None and theirs is not None and same(mine, theirs) else mine

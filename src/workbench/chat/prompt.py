@@ -1,11 +1,16 @@
-"""From chat messages and passages to a prompt that fits into the model's context."""
+"""From chat messages and passages to a prompt that fits into the model's context.
+
+Earlier turns stand in it as they were sent, with their passages: so a turn's prompt begins with the whole one of the
+turn before, whose keys and values are kept, and only what is new has to be read.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from workbench.chat.answer import Cut, TooLong
@@ -17,6 +22,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 Messages = Sequence[dict[str, str]]
+HISTORY = 4096
+"""Tokens up to which earlier turns keep their passages."""
+_TOGETHER = 4  # turns that lose their passages at once: every loss means reading all that follows again
+QUOTED = "(quoted above)"
+"""What stands for a passage that an earlier turn of the same prompt holds."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +48,11 @@ def fit(
     room: int,
     nonce: str,
     system: str,
+    earlier: Mapping[int, Sequence[Passage]] = MappingProxyType({}),
 ) -> Prompt:
-    """Build the prompt; what does not fit is left out: passages from the last on but for the best one, then the
-    oldest turns, then the best passage. The system message and the last question always stay.
+    """Build the prompt; what does not fit is left out: the passages of earlier turns, then the last question's from the
+    last on but for the best one, then the oldest turns, then the best passage. The system message and the last question
+    always stay.
 
     Args:
         messages: the chat, `{"role", "content"}`; the last one is the user's.
@@ -48,6 +60,7 @@ def fit(
         room: tokens at most.
         nonce: fences the passages.
         system: the system prompt, unless the chat begins with one of its own.
+        earlier: by the index of their message, the passages that the user's earlier messages were sent with.
 
     Raises:
         TooLong: even the question alone does not fit.
@@ -55,17 +68,32 @@ def fit(
     """
     control = control_strings(tokenizer)
     first = 1 if messages[0]["role"] == "system" else 0
-    oldest = _turn_starts(messages, first)
+    last = len(messages) - 1
+
+    def prompt_of(begin: int, quoted: Mapping[int, Sequence[Passage]]) -> list[int]:
+        chat = [*messages[:first], *messages[begin:]]
+        # What the fences cannot be closed by is the same for all of them, and stays so from turn to turn.
+        sent = grounded_messages(chat, (), added_tokens=control, nonce=nonce, system=system)
+        offset, shown = len(sent) - len(messages), set[Passage]()
+        for index in sorted(quoted):
+            told = [replace(each, text=QUOTED) if each in shown else each for each in quoted[index]]
+            shown.update(quoted[index])
+            sent[index + offset] = grounded_messages([messages[index]], told, added_tokens=control, nonce=nonce)[0]
+        return _ids(tokenizer, sent)
+
+    grounded = sorted(earlier)
+    for oldest in range(0, len(grounded), _TOGETHER):
+        ids = prompt_of(first, {index: earlier[index] for index in grounded[oldest:]} | {last: passages})
+        if len(ids) <= min(room, HISTORY):
+            return Prompt(ids, len(passages), None)
     steps = [(kept, 0) for kept in range(len(passages), 0, -1)] or [(0, 0)]
-    steps += [(steps[-1][0], dropped) for dropped in oldest]
+    steps += [(steps[-1][0], dropped) for dropped in _turn_starts(messages, first)]
     steps += [(0, steps[-1][1])] if passages else []
 
     @cache
     def read(step: tuple[int, int]) -> list[int]:
         kept, dropped = step
-        chat = [*messages[:first], *messages[first + dropped :]]
-        grounded = grounded_messages(chat, passages[:kept], added_tokens=control, nonce=nonce, system=system)
-        return _ids(tokenizer, grounded)
+        return prompt_of(first + dropped, {last: passages[:kept]} if kept else {})
 
     at = 0
     if len(read(steps[0])) > room:

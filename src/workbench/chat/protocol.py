@@ -249,15 +249,18 @@ def timings(figures: Figures) -> dict[str, Any]:
         "seconds_to_first_token": figures.seconds_to_first_token,
         "tokens_per_second": figures.tokens_per_second,
         "seconds_waited": figures.seconds_waited,
+        "cached_tokens": figures.cached_tokens,
+        "path": figures.path,
     }
 
 
-def usage(figures: Figures) -> dict[str, int]:
+def usage(figures: Figures) -> dict[str, Any]:
     """OpenAI's count of tokens."""
     return {
         "prompt_tokens": figures.prompt_tokens,
         "completion_tokens": figures.completion_tokens,
         "total_tokens": figures.prompt_tokens + figures.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": figures.cached_tokens},
     }
 
 

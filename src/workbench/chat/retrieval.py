@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
+_QUESTIONS = 256  # whose vectors are kept
+
 
 class Retrieval:
     """Searches by name. Safe to use from several threads; what computes does so in one of its own, with one core:
@@ -35,6 +37,7 @@ class Retrieval:
         self._indexes: dict[str, Index] = {}
         self._embedders: dict[str, Embedder] = {}
         self._kept_reranker: tuple[str, Reranker] | None = None
+        self._vectors: dict[tuple[str, str], np.ndarray] = {}  # of questions, the oldest first
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="retrieval", initializer=_compute_alone)
 
     def opened(self) -> list[str]:
@@ -93,7 +96,7 @@ class Retrieval:
 
     def _search(self, name: str, query: str, k: int, mode: str, filter: Filter) -> list[Hit]:
         index = self._index(name)
-        vector = None if mode == "lexical" else self._embedder_of(index).encode([query], query=True)[0]
+        vector = None if mode == "lexical" else self._vector(index, query)
         reranker = self._reranker() if mode == "fused" else None
         options = Options(mode, filter, rerank=reranker.scores if reranker else None)
         return index.search(query, vector, k, options)
@@ -108,6 +111,16 @@ class Retrieval:
 
             self._kept_reranker = name, rerank.load(name)
         return self._kept_reranker[1] if self._kept_reranker else None
+
+    def _vector(self, index: Index, query: str) -> np.ndarray:
+        """Of a question; that of the last ones is kept, for a chat's are searched for again at every turn."""
+        embedder = self._embedder_of(index)
+        key = (embedder.fingerprint, query)
+        if key not in self._vectors:
+            self._vectors[key] = embedder.encode([query], query=True)[0]
+            if len(self._vectors) > _QUESTIONS:
+                del self._vectors[next(iter(self._vectors))]
+        return self._vectors[key]
 
     def _open(self, name: str) -> None:
         self._embedder_of(self._index(name))

@@ -17,7 +17,6 @@ from workbench.compare.energy import Meter
 from workbench.compare.question import Question
 from workbench.compare.spec import MAIN, Arm, Spec
 from workbench.compare.store import Answered
-from workbench.hybrid import Hybrid
 from workbench.library.grounding import Passage
 from workbench.workspace import Workspace
 
@@ -33,8 +32,7 @@ class Answerer:
 
     def __init__(self, workspace: Workspace, spec: Spec) -> None:
         self._spec = spec
-        local = [Hybrid.parse(arm.hybrid) for arm in spec.arms if not arm.url]
-        self._engine = Engine(workspace, copies=len({(hybrid.base, hybrid.lora) for hybrid in local}))
+        self._engine = Engine(workspace)
         self._meter = Meter.find()
         self._remotes: dict[str, Remote] = {}
 
