@@ -131,7 +131,7 @@ def _build(
         raise UserError(
             "nothing in it can be indexed",
             where=", ".join(map(str, sources)),
-            do=f"Name files or folders that hold {', '.join(documents.KINDS)}.",
+            do=f"Name files or folders that hold {documents.KINDS_IN_WORDS}.",
         )
     embedded = _embed(store, model, report)
     report.check_stop()
@@ -158,8 +158,8 @@ def _build(
 
 def _read(store: Store, found: list[Found], model: Embedder, report: Reporter) -> tuple[list[Found], int, list[Fault]]:
     """Stage every document that is new or has changed; return what stays or comes, how many were read, the faults."""
-    limit = min(chunks.CHUNK_TOKENS, model.max_tokens - chunks.HEADING_TOKENS - 8)  # 8: special tokens, a newline
-    form = f"{chunks.FORM} {limit} {model.fingerprint}"
+    limit, window = chunks.CHUNK_TOKENS, model.passage_tokens
+    form = f"{chunks.FORM} {limit}/{window} {model.fingerprint}"
     live, staged = store.documents(live=True), store.documents(live=False)
     kept: list[Found] = []
     faults: list[Fault] = []
@@ -181,7 +181,7 @@ def _read(store: Store, found: list[Found], model: Embedder, report: Reporter) -
                     store.unstage(path)
                 elif begun is None or (begun.sha256, begun.form) != stamp:
                     source = documents.to_text(one.path, content.data, parser)
-                    cut = chunks.cut(source, model.count_tokens, limit=limit)
+                    cut = chunks.cut(source, model.count_tokens, limit=limit, window=window)
                     keyed = ((chunk, embedding_key(model.fingerprint, chunk.embedded)) for chunk in cut)
                     store.stage(one, content, source, keyed, form=form)
                     read += 1
