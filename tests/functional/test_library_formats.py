@@ -39,13 +39,11 @@ def write_documents(folder: Path) -> dict[str, tuple[str, str]]:
     """Write one document of every kind; return a question and the place of its answer for each."""
     folder.mkdir()
     (folder / "dogs.md").write_text("# Animals\n\n## Dogs\n\nA dog pays 23 crowns each way.\n")
-    (folder / "harbour.txt").write_bytes(
-        "Der Leuchtturmwärter heißt Jörg Müller, er schläft tagsüber.\n".encode("cp1252")
-    )
+    (folder / "harbour.txt").write_bytes("Der Leuchtturmwärter heißt Jörg Müller, er schläft.\n".encode("cp1252"))
     (folder / "ключ.txt").write_bytes("Запасной ключ от маяка лежит под синим камнем у причала.\n".encode("koi8_r"))
     (folder / "menu.html").write_bytes(
         b"<html><head><style>.gone{display:none}</style></head><body><h1>Galley</h1><p>On Fridays the cook serves "
-        b"herring soup.</p><p class=gone>Concealed tombola</p><p style='opacity:0'>Concealed lottery</p></body></html>"
+        b"herring soup.</p><p class=gone>Concealed tombola</p><p style='opacity:0'>Concealed lottery</p></body>"
     )
     write_pdf(
         folder / "lamp.pdf", [("Cover", "Nothing here. " * 20), ("Oil", "The lamp burns whale oil at night. " * 9)]

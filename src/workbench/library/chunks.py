@@ -116,6 +116,8 @@ class _Held:
         """Hold one more if it fits."""
         if self.tokens + tokens > self._cutter.limit:
             return False
+        if self.blocks and self._cutter.text[self.blocks[-1][0].end : block.start].strip():
+            return False  # a comment between them, which is not to be found
         bound = self._bound + tokens + (_JOINT if self.blocks else 0)
         if bound > self._cutter.limit:
             bound = self._cutter.count(self._cutter.text[self.blocks[0][0].start : block.end])
