@@ -1,8 +1,9 @@
 """Taking out of HTML, EPUB and Word files what a reader of them does not see, before they become text.
 
 The reader (xberg) leaves out scripts, comments, `hidden`, display:none, visibility:hidden and deleted text by itself;
-this finds the other ways. What only a browser could know is not found: styles from elsewhere or set by a script, text
-in the colour of its background, text under a picture; nor is invisible text of a PDF, which scans have for good reason.
+this finds the other ways. What only a browser could know is not found: styles from elsewhere, set by a script or by a
+selector of several parts, text in the colour of its background or under a picture; nor is invisible text of a PDF,
+which scans have for good reason.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ _STYLE = re.compile(
 )
 _SHEET = re.compile(r"<(/?)style\b[^<>]{0,400}>", re.IGNORECASE)
 _RULE = re.compile(r"([^{}]{1,2000})\{([^{}]{0,4000})\}")
-_SELECTOR = re.compile(r"[\w.#\-\s>\[\]=\"'*]{1,200}")
-_ALL = frozenset(("*", "html", "body", "html body"))
+_SELECTOR = re.compile(r"(?:[\w-]{1,80}|\*)?(?:[.#][\w-]{1,80}|\[[^\[\]]{1,80}\])?")  # those that the reader knows
+_ALL = frozenset(("", "*", "html", "body"))
 _NESTING = re.compile(
     r"<(/?)(?:div|span|section|article|main|ul|ol|dl|table|blockquote|center|font|b|i|em|strong|small|big|u|s|sub|sup"
     r"|details|figure|form|fieldset)\b",
@@ -65,8 +66,7 @@ def hiding_selectors(sheets: str) -> list[str]:
     for rule in _RULE.finditer(_without_conditions(re.sub(r"/\*.*?\*/", "", sheets, flags=re.DOTALL))):
         if not is_hidden(rule[2]):
             continue
-        for selector in rule[1].rsplit(";", 1)[-1].split(","):
-            selector = " ".join(selector.split())
+        for selector in map(str.strip, rule[1].rsplit(";", 1)[-1].split(",")):
             if _SELECTOR.fullmatch(selector) and selector.lower() not in _ALL:
                 found[selector] = None
     return list(found)[:MAX_SELECTORS]

@@ -60,7 +60,8 @@ def outline(text: str, language: str) -> Iterator[tuple[tuple[str, ...], int, in
         language: the ending of its name, without the dot.
     """
     patterns = _PATTERNS.get(language, (_NAMED, _ASSIGNED, _CALLED))
-    keyed = patterns != (_NAMED, _ASSIGNED, _CALLED)
+    keyed = patterns == (_KEY,)
+    flat = patterns in ((_SQL,), (_SECTION,))  # a place lasts until the next one begins
     open_places: list[tuple[int, str]] = []
     begun = at = 0
     leading: tuple[int, int] | None = None  # where the comments right above begin, and their indentation
@@ -74,14 +75,14 @@ def outline(text: str, language: str) -> Iterator[tuple[tuple[str, ...], int, in
         indent = len(line[: len(line) - len(line.lstrip())].expandtabs(4))
         following = lines[number + 1].strip() if number + 1 < len(lines) else ""
         name = _defined(bare + " {" if following == "{" else bare, patterns) if len(bare) <= _LONGEST else None
-        if name is None and (_CLOSING.match(bare) or (not keyed and _NEUTRAL.match(bare)) or bare[0] == "#"):
+        if name is None and (flat or bare[0] == "#" or _CLOSING.match(bare) or (not keyed and _NEUTRAL.match(bare))):
             if not _LEADING.match(bare):
                 leading = None
             elif leading is None or leading[1] != indent:
                 leading = (start, indent)
             continue
-        path = [place for place in open_places if place[0] < indent]
-        if name is not None and (not keyed or patterns == (_KEY,) or not path):
+        path = [] if flat else [place for place in open_places if place[0] < indent]
+        if name is not None:
             path = [*path, (indent, name)][-_DEEPEST:]
         if path != open_places or (name is not None and not keyed):
             from_here = leading[0] if leading and leading[1] == indent and name is not None else start
