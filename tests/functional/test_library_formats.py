@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from sample_formats import docx, epub
-from sample_library import FakeEmbedder, Reporter, build_with, write_pdf
+from sample_library import FakeEmbedder, build_with, write_pdf
 
 from workbench.library import chunks
-from workbench.library.build import build
+from workbench.library.documents import to_text
+from workbench.library.parsing import Parser
 from workbench.library.store import Store
 from workbench.models.embed import Embedder
 from workbench.models.local import ensure
@@ -144,18 +145,17 @@ def test_an_index_that_was_cut_otherwise_is_cut_again_and_only_what_changed_is_e
     assert build_with(tmp_path / "i", None, FakeEmbedder()).embedded < first.chunks
 
 
-@pytest.mark.parametrize("window", [24, 64, 256])
-def test_nothing_embedded_is_longer_than_the_model_reads(tmp_path: Path, window: int) -> None:
+def test_nothing_embedded_is_longer_than_the_model_reads(tmp_path: Path) -> None:
     embedder = Embedder(ensure("all-minilm-l6-v2"))
-    embedder.max_tokens = window
-    docs = tmp_path / "docs"
-    write_documents(docs)
+    write_documents(tmp_path / "docs")
     deep = "".join(f"{'#' * level} A long heading of level {level} with many words in it\n\n" for level in range(1, 6))
     table = "| fee | crowns |\n|---|---|\n" + "".join(f"| fare {n} | {n * 17} |\n" for n in range(60))
-    (docs / "long.md").write_text(deep + "Ünïcödé 漢字 text, naïvely. " * 200 + "\n\n" + table)
-    built = build(tmp_path / "i", [docs], lambda _: embedder, Reporter(), embedding_model="all-minilm-l6-v2")
-    assert built.faults == []
-    tokenize = embedder._model.tokenizer
-    with Store(tmp_path / "i") as store:
-        embedded = [chunks.embedded_text(heading, text) for _, heading, text in store.live_texts()]
-    assert max(len(tokenize.encode(text)) for text in embedded) <= window
+    (tmp_path / "docs" / "long.md").write_text(deep + "Ünïcödé 漢字 text, naïvely. " * 200 + "\n\n" + table)
+    with Parser() as parser:
+        sources = [to_text(path, path.read_bytes(), parser) for path in sorted((tmp_path / "docs").iterdir())]
+    assert embedder.passage_tokens == embedder.max_tokens - 2
+    for embedder.max_tokens in (16, 24, 64, 256):
+        window = embedder.passage_tokens
+        cut = [chunk for source in sources for chunk in chunks.cut(source, embedder.count_tokens, window=window)]
+        tokens = [len(embedder._model.tokenizer.encode(chunk.embedded)) for chunk in cut]
+        assert embedder.max_tokens // 2 < max(tokens) <= embedder.max_tokens

@@ -79,7 +79,7 @@ def cut(
         window: tokens that the model reads, its special tokens not counted; what a chunk embeds, its heading included,
             has no more. None where it reads any length.
     """
-    window = max(window or 1 << 30, 8)
+    window = max(window or 1 << 30, 1)
     heading_tokens = min(HEADING_TOKENS, window // 4)
     limit = max(1, min(limit, window - heading_tokens - _JOINT))
     cutter = _Cutter(source.text, count_tokens, limit)
