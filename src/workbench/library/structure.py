@@ -58,7 +58,7 @@ _PARAGRAPH = re.compile(r"\S(?:.|\n(?!\s*\n))*")
 _STRETCH = 100_000  # characters
 _FRONT_MATTER = re.compile(r"---\n.*?\n(?:---|\.\.\.)\n", re.DOTALL)
 _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)")
-_FENCE = re.compile(r"[ \t]*(?:[-*+>]|\d{1,9}[.)])?[ \t]*(`{3,}|~{3,})")
+_FENCE = re.compile(r"[ \t]*+(?:(?:[-*+>]|\d{1,9}[.)])[ \t]*+)?(`{3,}|~{3,})")
 _RULE = re.compile(r"[\s|:\-+]+$")
 # A sentence ends at . ! ? and their kin, and what closes after it, where no small letter follows, and
 # before an item of a list. Every repetition is bounded or possessive, so that no text makes it slow.
