@@ -35,6 +35,7 @@ class FakeEmbedder:
 
     name = "fake"
     max_tokens = 256
+    passage_tokens = 254
 
     def __init__(self, fingerprint: str = "fake", dimensions: int = 64) -> None:
         self.fingerprint = fingerprint

@@ -188,6 +188,7 @@ def test_the_embedder(embedder: Embedder) -> None:
     assert embedder.encode([]).shape == (0, 384)
     assert (embedder.max_tokens, embedder.dimensions) == (256, 384)
     assert embedder.count_tokens("A dog on a lead.") == 6
+    assert embedder.passage_tokens == 254  # without [CLS] and [SEP]
 
 
 @pytest.mark.slow

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sample_formats import docx
 from sample_library import write_pdf
 
 from workbench.errors import UserError
@@ -171,27 +170,3 @@ def test_a_bomb_does_not_take_the_memory(parser: Parser) -> None:
     assert len(bomb) < 1_000_000
     with pytest.raises(UnreadableError):
         to_text(Path("bomb.docx"), bomb, parser)
-
-
-def docx(body: str) -> bytes:
-    namespace = "http://schemas.openxmlformats.org"
-    content = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr(
-            "[Content_Types].xml",
-            f'<Types xmlns="{namespace}/package/2006/content-types">'
-            '<Default Extension="xml" ContentType="application/xml"/>'
-            f'<Override PartName="/word/document.xml" ContentType="{content}"/></Types>',
-        )
-        file.writestr(
-            "_rels/.rels",
-            f'<Relationships xmlns="{namespace}/package/2006/relationships"><Relationship Id="rId1" '
-            f'Type="{namespace}/officeDocument/2006/relationships/officeDocument" Target="word/document.xml"/>'
-            "</Relationships>",
-        )
-        file.writestr(
-            "word/document.xml",
-            f'<w:document xmlns:w="{namespace}/wordprocessingml/2006/main"><w:body>{body}</w:body></w:document>',
-        )
-    return archive.getvalue()

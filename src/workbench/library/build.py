@@ -221,7 +221,7 @@ def _build(
         raise UserError(
             "nothing in it can be indexed",
             where=", ".join(map(str, sources)),
-            do=f"Name files or folders that hold {', '.join(documents.KINDS)}.",
+            do=f"Name files or folders that hold {documents.KINDS_IN_WORDS}.",
         )
     embedded, rate = _embed(store, folder, model, report, processes)
     report.check_stop()
@@ -254,8 +254,8 @@ def _build(
 
 def _read(store: Store, found: list[Found], model: Embedder, report: Reporter, under: list[str] | None) -> _Reading:
     """Stage every document that is new or has changed."""
-    limit = min(chunks.CHUNK_TOKENS, model.max_tokens - chunks.HEADING_TOKENS - 8)  # 8: special tokens, a newline
-    form = f"{chunks.FORM} {limit} {model.fingerprint}"
+    limit, window = chunks.CHUNK_TOKENS, model.passage_tokens
+    form = f"{chunks.FORM} {limit}/{window} {model.fingerprint}"
     live, staged = store.documents(live=True, under=under), store.documents(live=False, under=under)
     reading = _Reading()
     for path in staged.keys() - {str(one.path) for one in found}:
@@ -282,7 +282,7 @@ def _read(store: Store, found: list[Found], model: Embedder, report: Reporter, u
                     reading.stamps[path] = stamp
                 elif not _known(store, one, content, stamp, form, before, reading):
                     source = documents.to_text(one.path, content.data, parser)
-                    cut = chunks.cut(source, model.count_tokens, limit=limit)
+                    cut = chunks.cut(source, model.count_tokens, limit=limit, window=window)
                     keyed = ((chunk, embedding_key(model.fingerprint, chunk.embedded)) for chunk in cut)
                     store.stage(one, content, source, keyed, form=form, stamp=stamp)
                     reading.read += 1

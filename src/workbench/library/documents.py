@@ -14,24 +14,43 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.errors import UserError
-from workbench.library.chunks import SourceText
+from workbench.library.decoding import decode
 from workbench.library.parsing import Parser
+from workbench.library.structure import SourceText
+from workbench.library.tables import rows_as_text
 
+_CODE = (
+    "py", "pyi", "js", "jsx", "mjs", "cjs", "ts", "tsx", "go", "rs", "c", "h", "cc", "cpp", "cxx", "hh", "hpp", "cs",
+    "java", "kt", "kts", "scala", "swift", "m", "mm", "rb", "php", "pl", "pm", "lua", "r", "jl", "sh", "bash", "zsh",
+    "fish", "ps1", "sql", "toml", "yaml", "yml", "json", "ini", "cfg", "xml", "css", "scss", "less", "vue", "svelte",
+    "proto", "graphql", "tf", "cmake", "gradle", "dart", "ex", "exs", "erl", "hs", "ml", "clj", "el", "vim", "tex",
+)  # fmt: skip
 KINDS = {
     ".md": "markdown",
     ".markdown": "markdown",
     ".txt": "text",
     ".text": "text",
+    ".rst": "text",
+    ".log": "text",
     ".html": "html",
     ".htm": "html",
+    ".xhtml": "html",
     ".pdf": "pdf",
     ".docx": "docx",
-}
+    ".epub": "epub",
+    ".csv": "table",
+    ".tsv": "table",
+} | {f".{ending}": "code" for ending in _CODE}
 """What is read, by the ending of the file's name; other files are passed over."""
+KINDS_IN_WORDS = "Markdown, text, HTML, PDF, DOCX, EPUB, CSV, TSV or source code"
 
+PARSED = frozenset(("html", "pdf", "docx", "epub"))
+"""Kinds that are read in a process of their own."""
+PASSED_OVER = frozenset(("node_modules", "__pycache__"))
+"""Folders that hold what others wrote or what is made anew; so are those marked by CACHEDIR.TAG or pyvenv.cfg."""
 MAX_TEXT_BYTES = 20_000_000
 MAX_PARSED_BYTES = 200_000_000
-_TITLE = re.compile(r"^#[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
+_TITLE = re.compile(r"^#[ \t]++(.{1,300}?)[ \t]{0,300}+#{0,300}+$", re.MULTILINE)
 
 
 class UnreadableError(Exception):
@@ -94,7 +113,7 @@ def find(sources: Sequence[Path]) -> tuple[list[Found], list[Fault]]:
                 faults.append(Fault(shown(path), "its name is not UTF-8"))
                 continue
             if path.suffix.lower() not in KINDS:
-                faults.append(Fault(shown(path), f"is not one of {', '.join(KINDS)}"))  # only a file named by itself
+                faults.append(Fault(shown(path), f"is not {KINDS_IN_WORDS}"))  # only a file named by itself
                 continue
             candidates = (relative, f"{root.name}/{relative}", str(path))
             name = next(name for name in candidates if name not in names)
@@ -109,7 +128,7 @@ def read_content(path: Path) -> FileContent:
     Raises:
         UnreadableError: it is a link, not a regular file, too large, or may not be read.
     """
-    limit = MAX_TEXT_BYTES if KINDS[path.suffix.lower()] in ("markdown", "text") else MAX_PARSED_BYTES
+    limit = MAX_PARSED_BYTES if KINDS[path.suffix.lower()] in PARSED else MAX_TEXT_BYTES
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
@@ -136,28 +155,42 @@ def to_text(path: Path, data: bytes, parser: Parser) -> SourceText:
         UnreadableError: it is not what its ending says, is damaged, or holds no text.
     """
     kind = KINDS[path.suffix.lower()]
-    if kind in ("markdown", "text"):
-        text = _decoded(data)
-        title = _TITLE.search(text) if kind == "markdown" else None
-        source = SourceText(text, " ".join(title[1].split()) if title else path.stem, markdown=kind == "markdown")
-    else:
-        parsed = parser.parse(kind, data)
-        if parsed.error is not None:
-            raise UnreadableError(parsed.error)
-        text, starts = "", []
-        for page in parsed.pages:
-            starts.append(len(text))
-            text += page.strip().replace("\r\n", "\n").replace("\x00", "\ufffd") + "\n\n"
-        title = _TITLE.search(text)
-        source = SourceText(
-            text.rstrip() + "\n",
-            parsed.title or (" ".join(title[1].split()) if title else path.stem),
-            has_lines=False,
-            page_starts=tuple(starts) if parsed.paged else (),
-        )
+    source = _parsed(path, kind, data, parser) if kind in PARSED else _plain(path, kind, data)
     if not source.text.strip():
         raise UnreadableError("holds no text" + (" (are its pages pictures?)" if kind == "pdf" else ""))
     return source
+
+
+def _plain(path: Path, kind: str, data: bytes) -> SourceText:
+    text = decode(data)
+    if text is None:
+        raise UnreadableError("is not text")
+    if kind == "markdown":
+        return SourceText(text, _first_heading(text) or path.stem)
+    if kind == "table":
+        return SourceText(rows_as_text(text, tabs=path.suffix.lower() == ".tsv"), path.stem, "rows")
+    if kind == "code":
+        return SourceText(text, path.name, "code", language=path.suffix.lower()[1:])
+    return SourceText(text, path.stem, "plain")
+
+
+def _parsed(path: Path, kind: str, data: bytes, parser: Parser) -> SourceText:
+    parsed = parser.parse(kind, data)
+    if parsed.error is not None:
+        raise UnreadableError(parsed.error)
+    pieces, starts, at = [], [], 0
+    for page in parsed.pages:
+        starts.append(at)
+        pieces.append(page.strip().replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "\ufffd") + "\n\n")
+        at += len(pieces[-1])
+    text = "".join(pieces).rstrip() + "\n"
+    title = parsed.title or _first_heading(text) or path.stem
+    return SourceText(text, title, has_lines=False, page_starts=tuple(starts) if parsed.paged else ())
+
+
+def _first_heading(markdown: str) -> str:
+    title = _TITLE.search(markdown)
+    return " ".join(title[1].split()) if title else ""
 
 
 def shown(path: Path) -> str:
@@ -171,13 +204,17 @@ def _walk(root: Path, faults: list[Fault]) -> Iterator[Path]:
             path = Path(folder, name)
             if path.is_symlink() and not name.startswith(".") and not _leads_inside(path, root):
                 faults.append(Fault(shown(path), "is a link out of the folder; it is not followed"))
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and not Path(folder, name).is_symlink()
-        )
+        folders[:] = sorted(name for name in folders if _is_entered(Path(folder, name)))
         for name in sorted(files):
             path = Path(folder, name)
             if not name.startswith(".") and path.suffix.lower() in KINDS and not path.is_symlink():
                 yield path
+
+
+def _is_entered(folder: Path) -> bool:
+    if folder.name.startswith(".") or folder.name in PASSED_OVER or folder.is_symlink():
+        return False
+    return not any((folder / mark).exists() for mark in ("CACHEDIR.TAG", "pyvenv.cfg"))
 
 
 def _unlisted(error: OSError) -> Fault:
@@ -197,17 +234,3 @@ def _is_utf8(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _decoded(data: bytes) -> str:
-    """UTF-8, or UTF-16 with its mark, or else Windows-1252, which gives every byte a character."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text = data.decode("utf-16", errors="replace")
-    elif b"\x00" in data[:65536]:
-        raise UnreadableError("is not text")
-    else:
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = data.decode("cp1252", errors="replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "\ufffd")

@@ -1,4 +1,4 @@
-"""Reading PDF, HTML and Word files in a child process with limits on its memory and time.
+"""Reading PDF, HTML, EPUB and Word files in a child process with limits on its memory and time.
 
 The parsers are native code fed with files that nobody vouches for: a crash, a bomb or an endless loop takes only the
 child, and is reported as what is wrong with that one file. Run as `python -P -m workbench.library.parsing` it is the
@@ -8,30 +8,25 @@ child: requests come on standard input, answers go to standard output, each a le
 from __future__ import annotations
 
 import contextlib
-import html
 import json
 import os
-import re
+import signal
 import struct
 import subprocess
 import sys
 import threading
 from dataclasses import dataclass
 from types import TracebackType
-from typing import IO, Any
+from typing import IO
+
+from workbench.library.extracting import extract
 
 SECONDS = 60.0
 """A file that takes longer is given up."""
 MEMORY_BYTES = 2 << 30
 """Address space of the child."""
-MAX_CHARACTERS = 20_000_000
-"""More text than this is taken for a bomb."""
-
-_MIME = {
-    "pdf": "application/pdf",
-    "html": "text/html",
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-}
+_ANSWER_BYTES = 400_000_000  # no honest answer is longer: JSON needs at most 12 bytes for a character
+_GRACE = 5  # seconds after which the child ends by itself, were its parent killed meanwhile
 
 
 @dataclass(frozen=True)
@@ -70,7 +65,7 @@ class Parser:
         """Read a file's bytes.
 
         Args:
-            kind: pdf, html or docx.
+            kind: pdf, html, epub or docx.
             data: the whole file.
         """
         child = self._child = self._child or _start()
@@ -122,6 +117,8 @@ def _receive(stream: IO[bytes]) -> bytes | None:
     if len(head) < 8:
         return None
     (length,) = struct.unpack("<Q", head)
+    if length > _ANSWER_BYTES:
+        return None
     data = stream.read(length)
     return data if len(data) == length else None
 
@@ -135,59 +132,22 @@ def serve() -> None:
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     while (kind := _receive(requests)) is not None and (data := _receive(requests)) is not None:
+        _alarm(int(SECONDS) + _GRACE)
         try:
-            answer = {"error": None, **_extract(kind.decode(), data)}
+            answer = {"error": None, **extract(kind.decode(), data)}
         except MemoryError:
             answer = {"pages": [], "paged": False, "title": "", "error": "needs too much memory to read"}
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             answer = {"pages": [], "paged": False, "title": "", "error": f"cannot be read: {reason}"}
+        _alarm(0)
         _send(answers, json.dumps(answer).encode())
 
 
-def _extract(kind: str, data: bytes) -> dict[str, Any]:
-    import asyncio
-
-    import xberg
-
-    title = ""
-    if kind == "html":
-        text = _decoded_html(data)
-        data = text.encode("utf-8", errors="replace")
-        if match := re.search(r"<title[^>]*>(.{1,500}?)</title>", text, re.IGNORECASE | re.DOTALL):
-            title = " ".join(html.unescape(match[1]).split())
-    config = xberg.ExtractionConfig(
-        use_cache=False,
-        disable_ocr=True,
-        output_format="markdown",
-        escape_markdown=False,
-        pages=xberg.PageConfig(extract_pages=True),
-        html_options=xberg.ConversionOptions(extract_metadata=False, skip_images=True),
-        security_limits=xberg.SecurityLimits(max_archive_size=MEMORY_BYTES // 8, max_files_in_archive=5000),
-    )
-    source = xberg.ExtractInput(kind="bytes", bytes=data, mime_type=_MIME[kind])
-    results = asyncio.run(xberg.extract(source, config)).results
-    if not results:
-        raise ValueError("nothing was found in it")
-    document = results[0]
-    if document.mime_type != _MIME[kind]:  # the reader goes by content; what it opens must be what was allowed
-        raise ValueError(f"it is {document.mime_type}, not {_MIME[kind]}")
-    paged = kind == "pdf"
-    pages = [page.content for page in document.pages or []] if paged else [document.content]
-    if sum(map(len, pages)) > MAX_CHARACTERS:
-        raise ValueError(f"it holds more than {MAX_CHARACTERS // 1_000_000} million characters")
-    return {"pages": pages, "paged": paged, "title": title or " ".join((document.metadata.title or "").split())}
-
-
-def _decoded_html(data: bytes) -> str:
-    """As the mark or the declared charset says; else UTF-8, else Windows-1252."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
-    declared = re.search(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([\w-]{1,40})", data[:4096], re.IGNORECASE)
-    for encoding in ([declared[1].decode("ascii", "replace")] if declared else []) + ["utf-8-sig"]:
-        with contextlib.suppress(LookupError, UnicodeDecodeError):
-            return data.decode(encoding)
-    return data.decode("cp1252", errors="replace")
+def _alarm(seconds: int) -> None:
+    """Be killed after so long, also inside native code; 0 calls it off."""
+    if hasattr(signal, "alarm"):  # not on Windows
+        signal.alarm(seconds)
 
 
 if __name__ == "__main__":

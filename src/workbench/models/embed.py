@@ -83,3 +83,11 @@ class Embedder:
     def count_tokens(self, text: str) -> int:
         """Tokens of a text, special tokens not counted."""
         return len(self._model.tokenizer.encode(text, add_special_tokens=False))
+
+    @property
+    def passage_tokens(self) -> int:
+        """Tokens of a passage that the model reads: `max_tokens` without its special tokens and its prompt, if any."""
+        prompts = self._model.prompts
+        name = next((each for each in ("document", "passage", "corpus") if each in prompts), None)
+        prompt = prompts.get(name or self._model.default_prompt_name or "") or ""
+        return self.max_tokens - len(self._model.tokenizer.encode(prompt))
