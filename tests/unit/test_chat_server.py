@@ -299,6 +299,7 @@ def test_errors_have_openai_form_and_say_what_to_do(
         ({"messages": [{"role": "assistant", "content": "x"}]}, "the last message must be the user's"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "only text parts"),
         ({"temperature": 9}, "temperature"),
+        ({"messages": [{"role": "user", "content": "\ud800"}]}, "messages.0.content: holds half"),
         ({"n": 2}, "n: "),
         ({"tools": [{}]}, "tools: not supported"),
         ({"max_tokens": 0}, "max_tokens"),
