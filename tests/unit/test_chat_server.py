@@ -299,7 +299,6 @@ def test_errors_have_openai_form_and_say_what_to_do(
         ({"messages": [{"role": "assistant", "content": "x"}]}, "the last message must be the user's"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "only text parts"),
         ({"temperature": 9}, "temperature"),
-        ({"messages": [{"role": "user", "content": "\ud800"}]}, "messages.0.content: holds half"),
         ({"n": 2}, "n: "),
         ({"tools": [{}]}, "tools: not supported"),
         ({"max_tokens": 0}, "max_tokens"),
@@ -316,6 +315,13 @@ def test_what_is_not_json_or_not_there(http: httpx2.Client) -> None:
     assert "/v1/nothing: Not Found" in http.get("/v1/nothing").json()["error"]["message"]
     assert http.get("/v1/chat/completions").status_code == 405
     assert http.get("/docs").status_code == 404
+
+
+def test_half_a_character_is_refused(http: httpx2.Client) -> None:
+    body = json.dumps(chat(messages=[{"role": "user", "content": "\ud800"}]))  # \ud800, as JSON can write it
+    response = http.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "messages.0.content"
 
 
 def test_an_answer_that_breaks_off_says_why(url: str) -> None:
