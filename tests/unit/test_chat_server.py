@@ -319,6 +319,13 @@ def test_what_is_not_json_or_not_there(http: httpx2.Client) -> None:
     assert http.get("/docs").status_code == 404
 
 
+def test_half_a_character_is_refused(http: httpx2.Client) -> None:
+    body = json.dumps(chat(messages=[{"role": "user", "content": "\ud800"}]))  # \ud800, as JSON can write it
+    response = http.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "messages.0.content"
+
+
 def test_an_answer_that_breaks_off_says_why(url: str) -> None:
     with Client(url, TOKEN) as client:
         deltas = client.chat([{"role": "user", "content": "?"}], "breaks")

@@ -7,13 +7,14 @@ and the timings of `Figures` in the last one. OpenAI's clients pass them on (`mo
 from __future__ import annotations
 
 import base64
+import re
 import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from workbench.chat.answer import LONGEST_QUERY, Delta, Figures, TooLong, UnknownModel
 from workbench.errors import UserError
@@ -22,7 +23,18 @@ from workbench.library.filters import Filter, make
 if TYPE_CHECKING:
     import numpy as np
 
-ModelName = Annotated[str, Field(min_length=1, max_length=1024)]
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def _whole(text: str) -> str:
+    if _HALF.search(text):
+        raise ValueError("holds half of a surrogate pair, which is no character")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_whole)]
+"""A string that every tokenizer takes: JSON can write halves of characters."""
+ModelName = Annotated[Text, Field(min_length=1, max_length=1024)]
 MOST_MESSAGES = 4096
 """Messages of a chat at most."""
 _FAULTS_TOLD = 8
@@ -54,7 +66,7 @@ class ChatMessage(_Request):
     """One turn."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str
+    content: Text
     """Text; a list of text parts is joined."""
 
     @field_validator("content", mode="before")
@@ -92,7 +104,7 @@ class ChatRequest(_Request):
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
-    stop: list[str] = Field([], max_length=16)
+    stop: list[Text] = Field([], max_length=16)
     """The answer ends before any of these; one may come without a list."""
     n: Literal[1] | None = None
     top_k: int | None = Field(None, ge=1, le=50)
@@ -144,7 +156,7 @@ class EmbeddingRequest(_Request):
     """POST /v1/embeddings."""
 
     model: ModelName
-    input: list[str] = Field(min_length=1, max_length=2048)
+    input: list[Text] = Field(min_length=1, max_length=2048)
     """Texts; one text may come without a list."""
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: None = None
@@ -171,8 +183,8 @@ class LoadRequest(_Request):
 class SearchRequest(_Request):
     """POST /v1/search."""
 
-    index: str
-    query: str = Field(max_length=LONGEST_QUERY)
+    index: Text
+    query: Text = Field(max_length=LONGEST_QUERY)
     k: int = Field(5, ge=1, le=1000)
     mode: Literal["fused", "dense", "lexical"] = "fused"
     within: list[str] = Field([], max_length=100)
