@@ -94,7 +94,7 @@ class Sources(Vertical):
 
     def _show_keys(self) -> None:
         if (evidence := self._evidence) is None:
-            self.border_subtitle = "enter opens" if self._shown else ""
+            self.border_subtitle = ". , sentences · enter opens" if self._shown else ""
             return
         # A border's title is markup: nothing but numbers and marks goes into it.
         at, of = evidence.place
@@ -102,7 +102,8 @@ class Sources(Vertical):
         verdict = evidence.sentence.verdict
         said = "" if evidence.number is not None else " no passage"
         mark = f"[{COLOURS[verdict]}]{MARKS[verdict]}{said}[/]" if verdict in MARKS else ""
-        self.border_subtitle = f"{where}{mark}"
+        keys = " [$foreground-muted]· o opens[/]" if evidence.number is not None else ""
+        self.border_subtitle = f"{where}{mark}{keys}"
 
     def on_resize(self) -> None:
         if self.content_size.width != self._width:

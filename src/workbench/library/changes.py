@@ -128,11 +128,11 @@ def find_below(store: Store, sources: Sequence[Path], paths: Sequence[Path]) -> 
 
 
 def _is_open(path: Path, root: Path) -> bool:
-    """Whether a walk from the root would come to it: nothing on the way is hidden or a link."""
+    """Whether a walk from the root would come to it: nothing on the way is hidden, a link or passed over."""
     at = root
     for part in path.relative_to(root).parts:
         at = at / part
-        if part.startswith(".") or at.is_symlink():
+        if part.startswith(".") or at.is_symlink() or (at.is_dir() and not documents.is_entered(at)):
             return False
     return True
 

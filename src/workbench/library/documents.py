@@ -204,14 +204,15 @@ def _walk(root: Path, faults: list[Fault]) -> Iterator[Path]:
             path = Path(folder, name)
             if path.is_symlink() and not name.startswith(".") and not _leads_inside(path, root):
                 faults.append(Fault(shown(path), "is a link out of the folder; it is not followed"))
-        folders[:] = sorted(name for name in folders if _is_entered(Path(folder, name)))
+        folders[:] = sorted(name for name in folders if is_entered(Path(folder, name)))
         for name in sorted(files):
             path = Path(folder, name)
             if not name.startswith(".") and path.suffix.lower() in KINDS and not path.is_symlink():
                 yield path
 
 
-def _is_entered(folder: Path) -> bool:
+def is_entered(folder: Path) -> bool:
+    """Whether a folder inside one that was named is looked into: hidden ones, links and what tools fill are not."""
     if folder.name.startswith(".") or folder.name in PASSED_OVER or folder.is_symlink():
         return False
     return not any((folder / mark).exists() for mark in ("CACHEDIR.TAG", "pyvenv.cfg"))
