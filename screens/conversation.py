@@ -10,17 +10,20 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from screens.rounds import Round, Turn, rounds_of
 from workbench.errors import UserError
 from workbench.hybrid import Hybrid
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from workbench.chat.answer import Citation, Delta
+    from workbench.chat.answer import Delta
     from workbench.chat.client import AsyncClient
-    from workbench.chat.history import Chat, ChatMessage, ChatStore
+    from workbench.chat.history import Chat, ChatStore
+
+__all__ = ["MOST_PANES", "Conversation", "Round", "Turn", "with_store"]
 
 MOST_PANES = 4
 _KEEP_EVERY = 1.0  # seconds between two writes of an answer that is still coming
@@ -39,99 +42,6 @@ async def with_store(workspace: Workspace, work: Callable[[ChatStore], Result]) 
             return work(store)
 
     return await asyncio.to_thread(run)
-
-
-@dataclass(eq=False)
-class Turn:
-    """A question and one answer to it."""
-
-    question: str
-    hybrid: str
-    answer: str = ""
-    citations: tuple[Citation, ...] = ()
-    figures: dict[str, Any] = field(default_factory=dict)
-    """The fields of `workbench.chat.answer.Figures`; not_in_library; cut, with the fields of `Cut`."""
-    state: str = "waiting"
-    """waiting (nothing has come yet), answering, answered, stopped, failed, or unanswered (of a former sitting)."""
-    reason: str = ""
-    """Why it failed."""
-    pane: int = 0
-    """The id of the pane in which it was asked; see `Conversation.ids`."""
-    id: int | None = None
-    """Of the answer in the database; None before anything came."""
-    better: bool = False
-    """It was chosen over the other answers to its question."""
-    place: tuple[int, int] = (1, 1)
-    """Which of the pane's answers to the question it is, and how many there are."""
-
-    @property
-    def index(self) -> str | None:
-        """The index that its passages are from."""
-        return Hybrid.parse(self.hybrid).rag
-
-    @property
-    def going(self) -> bool:
-        """Whether more may come."""
-        return self.state in ("waiting", "answering")
-
-
-@dataclass(eq=False)
-class Round:
-    """A question, and what each pane answered: once, or several times."""
-
-    question: str
-    id: int | None = None
-    """Of the question in the database."""
-    answers: dict[int, list[Turn]] = field(default_factory=dict)
-    """By pane, oldest first."""
-    hybrid: str = ""
-    """What was asked first."""
-    _shown: dict[int, Turn] = field(default_factory=dict)
-    _nothing: Turn | None = None
-
-    def add(self, turn: Turn) -> None:
-        """Add an answer, and show it."""
-        self.answers.setdefault(turn.pane, []).append(turn)
-        self.show(turn)
-
-    def show(self, turn: Turn) -> None:
-        """Show an answer in its pane."""
-        self._shown[turn.pane] = turn
-        of = self.answers[turn.pane]
-        for at, each in enumerate(of, 1):
-            each.place = (at, len(of))
-
-    def drop(self, turn: Turn) -> None:
-        """Take away an answer that came to nothing."""
-        of = self.answers[turn.pane]
-        of.remove(turn)
-        if of:
-            self.show(of[-1])
-        else:
-            del self.answers[turn.pane], self._shown[turn.pane]
-
-    @property
-    def all(self) -> list[Turn]:
-        """Every answer, by pane."""
-        return [turn for pane in sorted(self.answers) for turn in self.answers[pane]]
-
-    @property
-    def goes_on(self) -> Turn | None:
-        """The answer that later questions follow: the better one, else that of the first pane.
-
-        All panes go on from one and the same chat, so that their answers answer the same prompt: only then is one
-        the better of a preference pair.
-        """
-        better = next((turn for turn in self.all if turn.better), None)
-        return better or next((self._shown[pane] for pane in sorted(self._shown)), None)
-
-    def in_pane(self, pane: int) -> Turn:
-        """What a pane shows: its answer, else the one that the chat went on with."""
-        if (turn := self._shown.get(pane) or self.goes_on) is not None:
-            return turn
-        if self._nothing is None:
-            self._nothing = Turn(self.question, self.hybrid, state="unanswered")
-        return self._nothing
 
 
 class Conversation:
@@ -165,7 +75,7 @@ class Conversation:
             conversation.panes = [Hybrid.parse(name) for _, name in kept.panes]
         conversation.chat, conversation.dataset = kept, kept.dataset
         conversation.sampling = dict(kept.sampling)
-        conversation.rounds = _rounds(messages)
+        conversation.rounds = rounds_of(messages)
         return conversation
 
     @property
@@ -379,31 +289,3 @@ class Conversation:
             raise UserError("there is nothing to branch from yet", do="Ask something.")
         until = (at.id or 0) - (1 if before else 0)
         return (await with_store(self.workspace, lambda store: store.branch(chat.id, until))).id
-
-
-def _rounds(messages: list[ChatMessage]) -> list[Round]:
-    rounds: dict[int | None, Round] = {}
-    for message in messages:
-        if message.role == "user":
-            rounds[message.id] = Round(message.content, message.id, hybrid=message.hybrid)
-        elif (asked := rounds.get(message.question)) is not None:
-            figures, reason = message.figures, str(message.figures.get("failed") or "")
-            state = "failed" if reason else "stopped" if figures.get("stopped") else "answered"
-            turn = Turn(
-                asked.question,
-                message.hybrid,
-                message.content,
-                message.citations,
-                figures,
-                state,
-                reason,
-                message.pane,
-                message.id,
-                message.better,
-            )
-            asked.answers.setdefault(turn.pane, []).append(turn)
-    highest = {message.id: (message.shown, message.id) for message in messages}
-    for asked in rounds.values():
-        for of in asked.answers.values():
-            asked.show(max(of, key=lambda turn: highest[turn.id or 0]))
-    return list(rounds.values())
