@@ -28,9 +28,8 @@ def text_of(random_: random.Random) -> str:
 
 @pytest.fixture
 def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small libraries are handled as large ones are."""
+    """Small libraries are handled as large ones are, but for the search, which is exact."""
     monkeypatch.setattr(caches, "WHOLE_BELOW", 0)
-    monkeypatch.setattr(vectors, "EXACT_BELOW", 60)
     monkeypatch.setattr(vectors, "SEGMENT", 64)
     monkeypatch.setattr(caches, "_ABSORBED", 16)
 
