@@ -23,9 +23,9 @@ class ServerState:
     busy: bool = False
     """It is answering or loading."""
     memory_bytes: int | None = None
-    """What its process holds, where it tells."""
+    """What its process holds."""
     path: str = ""
-    """How the model is computed (lean, transformers), where it tells."""
+    """How that model is computed: lean, or transformers; empty where there is none."""
 
 
 def _client_of(workspace: Workspace) -> AsyncClient:
@@ -64,7 +64,7 @@ class ServerWatch:
             bool(status.get("busy")),
             # In tens of megabytes: what changes less is not news to paint.
             round(memory, -7) if isinstance(memory, int) else None,
-            str(status.get("path") or ""),
+            (status.get("paths") or {}).get(loaded[-1], ""),
         )
 
     async def close(self) -> None:

@@ -55,8 +55,8 @@ def describe_server(server: ServerState | None) -> Content:
     parts = [server.model or "server ready"]
     if server.tokens_per_second:
         parts.append(f"{server.tokens_per_second:.0f} tokens/s")
-    if server.path:
-        parts.append(server.path)
+    if server.path == "transformers":  # the decoder of its own does not know the model: say why it is slow
+        parts.append("by transformers")
     if server.memory_bytes:
         parts.append(f"{server.memory_bytes / 1e9:.1f} GB")
     mark = "[$text-warning]●[/] $text" if server.busy else "[$text-success]●[/] $text"

@@ -221,6 +221,10 @@ def describe_answer(turn: Turn) -> Content:
     ):
         if isinstance(value := figures.get(name), int | float):
             parts.append(_muted(form.format(value)))
+    if kept := figures.get("cached_tokens"):
+        parts.append(_muted(f"{kept:,} known"))
+    if figures.get("path") == "transformers":
+        parts.append(_muted("by transformers"))
     if turn.citations:
         parts.append(_muted(f"{len(turn.citations)} source{'' if len(turn.citations) == 1 else 's'}"))
     if figures.get("finish_reason") == "length":

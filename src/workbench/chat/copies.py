@@ -6,11 +6,12 @@ adapter leaves as it is, the embeddings above all, its copy holds together with 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from workbench.chat.answer import UnknownModel
 from workbench.chat.decode import Decoder, decoder_for
@@ -56,7 +57,7 @@ class Copies:
             room: bytes that weights may take; one copy is held however large it is. None: a share of the machine's.
         """
         self._workspace = workspace
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        memory = psutil.virtual_memory().total
         self._room = room or int(_SHARE * memory)
         self._prefixes = Prefixes(min(ROOM, memory // 16))
         self._held: dict[tuple[str, str | None], _Held] = {}  # the least recently used first

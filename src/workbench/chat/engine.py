@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import psutil
+
 from workbench.chat.answer import Citation, Delta, Figures, Question, UnknownModel
 from workbench.chat.remote import Remotes
 from workbench.chat.remote import answer as remote_answer
@@ -84,7 +86,7 @@ class Engine:
 
     def status(self) -> dict[str, object]:
         """For a status line: what is loaded or being loaded, who computes with it (lean or transformers), the bytes
-        that weights and kept beginnings of prompts take, and the speed of the last answer."""
+        that weights, kept beginnings of prompts and the whole process take, and the speed of the last answer."""
         loaded = self._copies.loaded() if self._copies else {}
         return {
             "base_model": self._settings().base_model,
@@ -92,6 +94,7 @@ class Engine:
             "loading": self._loading,
             "paths": loaded,
             "memory": self._copies.memory() if self._copies else {},
+            "memory_bytes": psutil.Process().memory_info().rss,
             "indexes": self._retrieval.opened(),
             "busy": self._busy,
             "tokens_per_second": self._last.tokens_per_second if self._last else None,
