@@ -60,8 +60,8 @@ class GenerationSettings(_Section):
 class RemoteSettings(_Section):
     """A model on another server that speaks the OpenAI API: vLLM, Ollama, llama.cpp, or a service."""
 
-    url: str = Field(pattern=r"^https?://[^\s/]+")
-    """Where it listens, such as http://127.0.0.1:11434/v1."""
+    url: str = Field(pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$")
+    """Where it listens, such as http://127.0.0.1:11434/v1; without a user or a key in it."""
     model: str = Field(min_length=1, max_length=1024)
     """Its name there."""
     key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")

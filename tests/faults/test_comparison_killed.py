@@ -73,6 +73,7 @@ def test_killed_and_resumed_answers_nothing_twice(tuned: Workspace, command: Com
     assert len(after) == 48
 
 
+@pytest.mark.slow
 def test_stopped_it_concludes_from_what_was_answered(tuned: Workspace, command: Command) -> None:
     assert finished(start_run(tuned, tuned.recipe("quick"), "quick")) == "done"
     path = tuned.root / "harbours.jsonl"

@@ -83,6 +83,7 @@ def test_killed_while_following_what_is_not_done_is_seen_and_done_next(tmp_path:
     assert last > 3
 
 
+@pytest.mark.slow
 def test_killed_while_embedding_goes_on_where_it_was(workspace: Workspace, tmp_path: Path, command: Command) -> None:
     docs = tmp_path / "docs"
     docs.mkdir()

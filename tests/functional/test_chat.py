@@ -343,13 +343,14 @@ def test_weights_that_changed_are_loaded_again_once_the_index_is_up_to_date(
     (tmp_path / "seals.md").write_text("Seals are counted on the island of Vik.\n")
     retrieval = Retrieval(workspace)
 
-    def update() -> None:
+    def update(*, reembed: bool = False) -> None:
         build(
             workspace.index("i"),
             [tmp_path / "seals.md"],
             lambda name: Embedder(ensure(name)),
             Reporter(),
             embedding_model=str(model),
+            reembed=reembed,
         )
 
     def change_weights(mark: str) -> None:
@@ -359,7 +360,9 @@ def test_weights_that_changed_are_loaded_again_once_the_index_is_up_to_date(
     update()
     assert retrieval.search("i", "seals", 1)
     change_weights("other")
-    update()
+    with pytest.raises(UserError, match="other weights"):
+        update()  # to embed everything anew is the user's choice
+    update(reembed=True)
     assert retrieval.search("i", "seals", 1)
     vectors, _ = retrieval.embed(str(model), ["seals"])
     assert vectors.shape == (1, 384)

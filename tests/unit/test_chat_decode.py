@@ -206,6 +206,16 @@ def test_the_same_prompt_gives_the_same_logits_whatever_was_before(name: str) ->
         assert again is not None
         assert torch.equal(again, first)
         assert used.tokens_reused >= 3 * BLOCK
+    long = tokens(1300, 3)  # beyond the room that the cache begins with
+    before = used.start(long)
+    used.start(other)
+    after = used.start(long)
+    assert before is not None
+    assert after is not None
+    assert torch.equal(after, before)
+    assert used.tokens_reused == 1300 // BLOCK * BLOCK
+    for decoder in (used, fresh):
+        decoder.start(prompt)
     if name != "gpt2":  # torch's own attention rounds by the number of threads
         assert torch.equal(used.step(7), fresh.step(7))
 

@@ -1,10 +1,11 @@
-"""Which follow-ups may be answered from what the question before them found."""
+"""Which follow-ups may be answered from what the question before them found, and what a passage must reach."""
 
 from __future__ import annotations
 
 import pytest
 
-from workbench.chat.engine import speaks_of
+from workbench.chat.engine import least_of, speaks_of
+from workbench.settings import Settings
 
 MUSEUM = ["The museum is open from 10 to 17. On Sundays it opens at noon; children enter free."]
 
@@ -21,3 +22,10 @@ def test_another_question_is_not(question: str) -> None:
 
 def test_nothing_found_is_nothing() -> None:
     assert not speaks_of("Why?", [])
+
+
+def test_a_similarity_that_a_question_gives_is_what_decides() -> None:
+    settings = Settings()
+    assert least_of(None, None, settings) == (0.05, 0.25)
+    assert least_of(None, 0.4, settings) == (0.0, 0.4)
+    assert least_of(0.2, 0.4, settings) == (0.2, 0.4)

@@ -86,8 +86,8 @@ def test_a_turns_prompt_begins_with_the_one_of_the_turn_before(tokenizer: PreTra
     now = fit(tokenizer, CHAT[:4], PASSAGES[1:], room=10_000, nonce="kvxwqz", system="", earlier=quoted)
     assert now.ids[: len(before.ids)] == before.ids
     text = str(tokenizer.decode(now.ids))
-    assert [text.count(f"passage {name}") for name in "ABC"] == [10, 10, 10]
-    assert f"[1] B\n{QUOTED}\n[2] C\npassage C" in text
+    assert [text.count(f"passage {name}") for name in "ABC"] == [10, 10 + 6, 10]
+    assert f"[1] B\n{' '.join(['passage B'] * 6)} … {QUOTED}\n[2] C\npassage C" in text
     assert now.passages == 2
     assert now.cut is None
 

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from fake_server import HITS
 from fake_server import serving as serving_engine
+from pydantic import ValidationError
 
 from screens.hybrid_choices import read_choices
 from screens.modals.choose_hybrid import choose_adapter
 from workbench.chat.client import Client
 from workbench.chat.engine import Engine
-from workbench.chat.remote import CONTROL
+from workbench.chat.remote import CONTROL, KEY, Remote
 from workbench.compare.answering import Answerer
 from workbench.compare.control import _arms
 from workbench.compare.question import Question
@@ -25,6 +26,7 @@ from workbench.compare.usable import base_identity, check
 from workbench.errors import Faults, UserError
 from workbench.hybrid import Hybrid
 from workbench.library.grounding import NOT_IN_LIBRARY
+from workbench.settings import RemoteSettings
 from workbench.workspace import Workspace
 
 SECRET = "sk-very-secret"
@@ -207,3 +209,24 @@ def test_a_key_in_the_settings_is_refused(workspace: Workspace) -> None:
     assert "remotes.big.key: unknown key" in told
     assert "remotes.a b.url" in told
     assert "sk-1" not in told
+
+
+def test_keys_and_names_stay_where_they_belong(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY, "the-general-one")
+    here = Remote.from_settings("here", RemoteSettings(url="http://127.0.0.1:9/v1", model="x"))
+    away = Remote.from_settings("away", RemoteSettings(url="https://api.example/v1", model="x"))
+    assert (here._key, away._key) == ("the-general-one", None)
+    for url in ("https://user:secret@api.example/v1", "https://api.example/v1?key=secret"):
+        with pytest.raises(ValidationError):
+            RemoteSettings(url=url, model="x")
+    path = workspace.configs / "settings.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("remotes:\n  smollm2-135m-instruct: {url: http://127.0.0.1:9/v1, model: x}\n")
+    with pytest.raises(UserError, match="is a model of the catalogue"):
+        Engine(workspace).load("smollm2-135m-instruct")
+
+
+def test_this_machine_is_reached_without_a_proxy() -> None:
+    for url, trusted in (("http://127.0.0.1:11434/v1", False), ("https://api.example/v1", True)):
+        with Client(url) as client:
+            assert client._server.transport()["trust_env"] is trusted

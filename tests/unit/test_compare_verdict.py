@@ -627,7 +627,7 @@ def test_a_larger_k_helps_nothing_where_all_was_withheld_or_the_passage_shown() 
     answers = [replace(each, citations=shown) if (each.number, each.arm) == (1, "hybrid") else each for each in answers]
     found = verdict.build(comparison, asked, answers, ranked)["next"]
     assert [row["advice"].split(":")[0] for row in found] == [
-        "Lower `retrieval.min_similarity`", "Train on more pairs with `context",
+        "Lower `retrieval.min_fit`", "Train on more pairs with `context",
     ]  # fmt: skip
 
 
@@ -646,7 +646,7 @@ def test_more_pairs_or_other_ones_where_the_model_fails() -> None:
         (5, "Train on more pairs with `context:`"),  # 1 not used, 4 right before tuning
         (5, "Lower `without`"),  # and not to raise it as well, for the 3 that should have abstained
         (2, "Try a smaller k"),
-        (1, "Lower `retrieval.min_similarity`"),
+        (1, "Lower `retrieval.min_fit`"),
     ]
     assert len(found) == len(starts)
     for (number, text), (expected, start) in zip(found, starts, strict=True):

@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
@@ -39,6 +40,11 @@ class Address:
     parent: int | None = None
     """The process with whose end the server ends; None if it lives by itself."""
     parent_started: float | None = None
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL is of this machine by its name."""
+    return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
 
 
 def path_of(workspace: Workspace) -> Path:

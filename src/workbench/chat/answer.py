@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from workbench.errors import UserError
 from workbench.library.grounding import Passage
@@ -41,14 +41,26 @@ class Question:
     """Passages given to the model, where the hybrid has an index."""
     passages: tuple[Passage, ...] | None = None
     """Given to the model instead of what retrieval finds; None: it searches."""
+    min_fit: float | None = None
+    """Probability below which nothing that is found is given to the model; where the embedding model is not calibrated,
+    or this is 0, `min_similarity` decides. None: the setting, unless `min_similarity` is given."""
     min_similarity: float | None = None
-    """Cosine below which nothing that is found is given to the model."""
+    """Cosine below which nothing that is found is given to the model; None: the setting."""
     system: str | None = None
     """What the model is told before the chat, empty for nothing; None: what its adapter was trained with, else the
     setting."""
     fresh: bool = False
     """Read the whole prompt, also what it has in common with the last one: for measuring."""
     asked_at: float = field(default_factory=time.monotonic)
+
+
+class Least(NamedTuple):
+    """What the best passage must reach, else the question is not in the library."""
+
+    fit: float
+    """Probability that it is about the question; 0 goes by the similarity."""
+    similarity: float
+    """Cosine, where there is no such probability."""
 
 
 @dataclass(frozen=True)

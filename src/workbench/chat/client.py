@@ -53,8 +53,8 @@ class _Server:
     def transport(self) -> dict[str, Any]:
         """How to connect. To loopback: never through a proxy, and without loading certificates, which takes 40 ms."""
         timeout = httpx2.Timeout(self._patience, connect=_CONNECT)
-        own = self.workspace is not None
-        return {"timeout": timeout, "trust_env": not own, "verify": not own}
+        here = self._url is None or address.is_loopback(self._url)
+        return {"timeout": timeout, "trust_env": not here, "verify": not here or (self._url or "").startswith("https")}
 
     @contextmanager
     def explaining(self) -> Iterator[None]:

@@ -53,7 +53,8 @@ class Decoder(ABC):
         blocks = names(prompt)
         self._threads.for_a_prompt()
         # One token at least is read again: its logits are wanted, and the cache does not hold logits.
-        self.tokens_reused = self._reuse(blocks[: (len(prompt) - 1) // BLOCK])
+        with torch.inference_mode():  # in which the cache was made
+            self.tokens_reused = self._reuse(blocks[: (len(prompt) - 1) // BLOCK])
         logits = None
         for begin in range(self.tokens_reused, len(prompt), BLOCK):
             if cancelled():
@@ -63,6 +64,7 @@ class Decoder(ABC):
                 self._seen.append(blocks[begin // BLOCK])
                 if block := self._taken(begin, begin + BLOCK):
                     self._prefixes.put(self._owner, self._seen[-1], block)
+        self._prefixes.find(self._owner, self._seen)  # used just now, the first blocks last of all
         return logits
 
     def _reuse(self, wanted: Sequence[bytes]) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from workbench.chat.answer import Citation, Delta, Figures, Question, UnknownModel
+from workbench.chat.answer import Citation, Delta, Figures, Least, Question, UnknownModel
 from workbench.chat.remote import Remotes
 from workbench.chat.remote import answer as remote_answer
 from workbench.chat.retrieval import Retrieval
@@ -40,6 +40,9 @@ _ASKING = frozenset(
     )
 )
 """Words of a question that say nothing of its subject."""
+
+
+_LONGEST_TOKEN = 8  # characters: few tokens of a prompt are longer in the mean
 
 
 class Engine:
@@ -145,7 +148,7 @@ class Engine:
         begun = time.perf_counter()
         waited = time.monotonic() - question.asked_at
         hits: list[Hit] = []
-        least = settings.retrieval.min_similarity if question.min_similarity is None else question.min_similarity
+        least = least_of(question.min_fit, question.min_similarity, settings)
         k = question.top_k or settings.retrieval.top_k
         if hybrid.rag and question.passages is None:
             hits = self.retrieve(hybrid.rag, question.messages, k, least)[1]
@@ -179,7 +182,10 @@ class Engine:
             # sent. It need not be secret: passages in which it occurs are broken up.
             nonce=new_nonce(next(turn["content"] for turn in question.messages if turn["role"] == "user")),
             system=self._system_prompt(hybrid, settings) if question.system is None else question.system,
-            earlier=self._earlier(hybrid.rag, question.messages, k, least) if hybrid.rag and hits else {},
+            # Measured answers are given what each arm is to be told and nothing else.
+            earlier=self._earlier(hybrid.rag, question.messages, k, least, cancelled)
+            if hybrid.rag and hits and not question.fresh
+            else {},
         )
         citations = tuple(shown[: prompt.passages])
         yield Delta(citations=citations, cut=prompt.cut)
@@ -203,8 +209,8 @@ class Engine:
             )  # fmt: skip
             yield Delta(piece.text, figures=self._last)
 
-    def retrieve(self, index: str, messages: Sequence[dict[str, str]], k: int, least: float) -> tuple[str, list[Hit]]:
-        """The passages for the last question of a chat; none if even the best one is less similar than `least`.
+    def retrieve(self, index: str, messages: Sequence[dict[str, str]], k: int, least: Least) -> tuple[str, list[Hit]]:
+        """The passages for the last question of a chat; none if even the best one does not reach `least`.
 
         A follow-up such as "And on Sundays?" finds nothing alone: it is then searched together with the user's
         message before it. What that finds counts only if it holds the follow-up's own words; else a question about
@@ -224,22 +230,35 @@ class Engine:
         return asked[-1], []
 
     def _earlier(
-        self, index: str, messages: Sequence[dict[str, str]], k: int, least: float
+        self, index: str, messages: Sequence[dict[str, str]], k: int, least: Least, cancelled: Callable[[], bool]
     ) -> dict[int, list[Passage]]:
         """What the user's earlier messages were sent with, by their index: found again, so that nothing is told of
-        which the library no longer knows."""
-        asked = [at for at, turn in enumerate(messages[:-1]) if turn["role"] == "user"]
-        found = {at: self.retrieve(index, messages[: at + 1], k, least)[1] for at in asked}
-        return {at: [hit.passage for hit in hits] for at, hits in found.items() if hits}
+        which the library no longer knows. Not those of turns that are too old to keep their passages."""
+        from workbench.chat.prompt import HISTORY, TOGETHER
 
-    def _good_hits(self, index: str, query: str, k: int, least: float) -> list[Hit]:
+        asked = [at for at, turn in enumerate(messages[:-1]) if turn["role"] == "user"]
+        found: dict[int, list[Passage]] = {}
+        characters = 0
+        # From the last on, in the groups that lose their passages together, so that the beginning stays the same.
+        for begin in range((len(asked) - 1) // TOGETHER * TOGETHER, -1, -TOGETHER):
+            for at in asked[begin : begin + TOGETHER]:
+                if cancelled():
+                    return {}
+                if hits := self.retrieve(index, messages[: at + 1], k, least)[1]:
+                    found[at] = [hit.passage for hit in hits]
+                    characters += sum(len(hit.text) for hit in hits)
+            if characters > _LONGEST_TOKEN * HISTORY:
+                break
+        return found
+
+    def _good_hits(self, index: str, query: str, k: int, least: Least) -> list[Hit]:
         """What is found, if the best of it is probably about the question, or without calibration so similar."""
         hits = self._retrieval.search(index, query, k)
-        needed, fit = self._settings().retrieval.min_fit, best_fit(hits)
-        if needed and fit is not None:
-            return hits if fit >= needed else []
+        fit = best_fit(hits)
+        if least.fit and fit is not None:
+            return hits if fit >= least.fit else []
         best = max((hit.similarity for hit in hits if hit.similarity is not None), default=-1.0)
-        return hits if best >= least else []
+        return hits if best >= least.similarity else []
 
     def _loaded(self, hybrid: Hybrid) -> Copy:
         if hybrid.rag:
@@ -276,6 +295,17 @@ class Engine:
             if self._settings_read is None or self._settings_read[0] != stamp:
                 self._settings_read = (stamp, self._workspace.settings())
             return self._settings_read[1]
+
+
+def least_of(fit: float | None, similarity: float | None, settings: Settings) -> Least:
+    """What is asked of the best passage, by what a question says and by the settings.
+
+    A question that gives a similarity alone goes by it, whatever the settings say of the fit.
+    """
+    given = settings.retrieval
+    if fit is None:
+        fit = given.min_fit if similarity is None else 0.0
+    return Least(fit, given.min_similarity if similarity is None else similarity)
 
 
 def speaks_of(question: str, texts: Sequence[str]) -> bool:

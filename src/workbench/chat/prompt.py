@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 Messages = Sequence[dict[str, str]]
 HISTORY = 4096
 """Tokens up to which earlier turns keep their passages."""
-_TOGETHER = 4  # turns that lose their passages at once: every loss means reading all that follows again
-QUOTED = "(quoted above)"
-"""What stands for a passage that an earlier turn of the same prompt holds."""
+TOGETHER = 4
+"""Turns that lose their passages at once: every loss means reading all that follows again."""
+QUOTED = "(quoted in full above)"
+"""What follows the first words of a passage that an earlier turn of the same prompt holds."""
+_FIRST = 12  # of these words: by them it is known among others of the same heading
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,13 @@ def fit(
         sent = grounded_messages(chat, (), added_tokens=control, nonce=nonce, system=system)
         offset, shown = len(sent) - len(messages), set[Passage]()
         for index in sorted(quoted):
-            told = [replace(each, text=QUOTED) if each in shown else each for each in quoted[index]]
+            told = [_reminder(each) if each in shown else each for each in quoted[index]]
             shown.update(quoted[index])
             sent[index + offset] = grounded_messages([messages[index]], told, added_tokens=control, nonce=nonce)[0]
         return _ids(tokenizer, sent)
 
     grounded = sorted(earlier)
-    for oldest in range(0, len(grounded), _TOGETHER):
+    for oldest in range(0, len(grounded), TOGETHER):
         ids = prompt_of(first, {index: earlier[index] for index in grounded[oldest:]} | {last: passages})
         if len(ids) <= min(room, HISTORY):
             return Prompt(ids, len(passages), None)
@@ -108,6 +110,13 @@ def fit(
     kept, dropped = steps[at]
     cut = Cut(len(passages) - kept, dropped)
     return Prompt(ids, kept, cut if cut != Cut() else None)
+
+
+def _reminder(passage: Passage) -> Passage:
+    words = passage.text.split()
+    if len(words) <= _FIRST + len(QUOTED.split()):
+        return passage
+    return replace(passage, text=f"{' '.join(words[:_FIRST])} … {QUOTED}")
 
 
 def _ids(tokenizer: PreTrainedTokenizerFast, grounded: list[dict[str, str]]) -> list[int]:

@@ -12,12 +12,13 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
-from urllib.parse import urlsplit
 
+from workbench.chat.address import is_loopback
 from workbench.chat.answer import Delta, Figures, Question
 from workbench.chat.client import AsyncClient
 from workbench.errors import UserError
 from workbench.library.grounding import Passage, grounded_messages, new_nonce
+from workbench.models.catalogue import catalogue
 from workbench.settings import RemoteSettings, Settings
 
 KEY = "WORKBENCH_API_KEY"
@@ -39,8 +40,7 @@ _BLINK = 0.1  # seconds between two looks at whether the answer is still wanted
 
 def key_for(url: str, variable: str = KEY) -> str | None:
     """The user's key, unless it would go over the network for everybody to read."""
-    parts = urlsplit(url)
-    private = parts.scheme == "https" or parts.hostname in ("127.0.0.1", "::1", "localhost")
+    private = url.startswith("https:") or is_loopback(url)
     return os.environ.get(variable) or None if private else None
 
 
@@ -61,12 +61,13 @@ class Remote:
 
     @classmethod
     def from_settings(cls, name: str, remote: RemoteSettings) -> Remote:
-        """The remote model `name` of the settings.
+        """The remote model `name` of the settings. Without `key_env` it is sent the general key on this machine only:
+        one service is not told the key of another.
 
         Raises:
             UserError: its key is not in the environment, or would be sent in the clear.
         """
-        key = key_for(remote.url, remote.key_env or KEY)
+        key = key_for(remote.url, remote.key_env or KEY) if remote.key_env or is_loopback(remote.url) else None
         if remote.key_env and not os.environ.get(remote.key_env):
             raise UserError(
                 f"the environment variable {remote.key_env} is not set",
@@ -126,10 +127,14 @@ class Remote:
         yield Delta(figures=ended)
 
     def _told(self, error: UserError) -> UserError:
-        """In one line, and without the key, which some servers repeat."""
-        what = " ".join(error.what.split())
-        what = what.replace(self._key, "…") if self._key else what
-        return type(error)(f"the remote server: {what[:300]}", where=error.where, do=error.do)
+        """In short lines, and without the key, which some servers repeat."""
+
+        def short(text: str) -> str:
+            text = " ".join(text.split())
+            return (text.replace(self._key, "…") if self._key else text)[:300]
+
+        where, do = (short(text) if text else text for text in (error.where, error.do))
+        return type(error)(f"the remote server: {short(error.what)}", where=where, do=do)
 
 
 class Remotes:
@@ -143,6 +148,10 @@ class Remotes:
         asked = settings.remotes.get(name)
         if asked is None:
             return None
+        if name in catalogue():  # whoever asks for that model would not know that his passages go elsewhere
+            raise UserError(
+                f"{name} is a model of the catalogue", where=f"remotes.{name}", do="Call the remote model otherwise."
+            )
         if name in self._held and self._held[name][0] != asked:
             self._held.pop(name)[1].close()
         if name not in self._held:
@@ -159,8 +168,8 @@ def answer(
 ) -> Iterator[Delta]:
     """What a remote model answers to a question with these passages: text as it comes, the figures last.
 
-    The prompt is the one that a local model is given, but for its length, which only the remote server knows: what is
-    too long, it refuses.
+    The prompt is the one that a local model is given, but that earlier turns are without their passages, and for its
+    length, which only the remote server knows: what is too long, it refuses.
     """
     begun, first, pieces = time.perf_counter(), None, 0
     waited = time.monotonic() - question.asked_at

@@ -54,8 +54,9 @@ def _retrieval(evidence: Evidence, missed: Sequence[int]) -> list[_Found]:
     found: list[_Found] = [
         (
             withheld,
-            f"Lower `retrieval.min_similarity`: for {_n(withheld)} the model was given no passage at all, as none was "
-            f"similar enough{_oracle(evidence, withheld)}.",
+            f"Lower `retrieval.min_fit`: for {_n(withheld)} the model was given no passage at all, as none was near "
+            f"enough (`retrieval.min_similarity` with an embedding model that is not calibrated)"
+            f"{_oracle(evidence, withheld)}.",
         ),
         (
             cut,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from workbench.chat.answer import Answer, Citation, Delta, TooLong
+from workbench.chat.answer import Answer, Citation, Delta, Least, TooLong
 from workbench.chat.answer import Question as Asked
 from workbench.chat.client import Refused, collect
 from workbench.chat.engine import Engine
@@ -62,7 +62,10 @@ class Answerer:
             return []
         if sum(turn["role"] == "user" for turn in question.messages) > 1:
             searched, _ = self._engine.retrieve(
-                spec.index, question.messages, spec.top_k, spec.pinned.get("min_similarity", 0.0)
+                spec.index,
+                question.messages,
+                spec.top_k,
+                Least(spec.pinned.get("min_fit", 0.0), spec.pinned.get("min_similarity", 0.0)),
             )
         return self._engine.search(spec.index, searched, max(DEPTH, spec.top_k), "fused")
 
@@ -133,6 +136,7 @@ class Answerer:
             top_p=spec.pinned.get("top_p"),
             seed=self._seed(number, arm),
             top_k=spec.top_k,
+            min_fit=spec.pinned.get("min_fit"),
             min_similarity=spec.pinned.get("min_similarity"),
             passages=passages,
             # Every arm is told the same: an adapter's own system prompt would else stand in two arms of the four only.

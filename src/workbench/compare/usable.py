@@ -19,6 +19,7 @@ _NAMED = {
     "index_fingerprint": "the index was embedded with another model",
     "adapter_sha256": "the adapter is another one",
     "base_fingerprint": "the base model's weights are others",
+    "reranker": "the settings name another reranker",
 }
 
 
@@ -78,7 +79,9 @@ def pinned(workspace: Workspace, hybrid: Hybrid) -> dict[str, Any]:
     facts = _facts(workspace, hybrid.rag) if hybrid.rag else {}
     manifest = workspace.run(hybrid.lora) / FOLDER / MANIFEST if hybrid.lora else None
     return {
+        "min_fit": settings.retrieval.min_fit,
         "min_similarity": settings.retrieval.min_similarity,
+        "reranker": settings.retrieval.reranker if hybrid.rag else "",
         "top_p": settings.generation.top_p,
         "index_revision": facts.get("revision"),
         "index_fingerprint": facts.get("fingerprint"),

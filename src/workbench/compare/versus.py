@@ -25,7 +25,9 @@ _SAME = {
 }
 """Settings which, besides the run, may be behind a difference."""
 _PINNED = {
+    "min_fit": "the least fit of a passage",
     "min_similarity": "the least similarity of a passage",
+    "reranker": "the reranker",
     "top_p": "top_p",
 }
 """The same of what the workspace held when each began (`Spec.pinned`)."""
