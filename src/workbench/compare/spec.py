@@ -61,7 +61,7 @@ class Spec:
     """What counts as abstaining, besides `metrics.REFUSALS`: what the run was taught to say."""
     pinned: dict[str, Any] = field(default_factory=dict)
     """What the workspace held at the start and the answers go by, too: min_fit, min_similarity, reranker, top_p,
-    index_revision, index_fingerprint, adapter_sha256, base_fingerprint. A comparison goes on with these or not at all."""
+    index_revision, index_fingerprint, adapter_sha256, base_fingerprint. A comparison goes on with these or not."""
     cautions: tuple[str, ...] = ()
     """What was known at the start to limit what can be concluded; whole sentences."""
 
