@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sample_library import FakeEmbedder, build_with
+from sample_library import FakeEmbedder, Reporter, build_with
 
 from workbench.library import caches, integrity, lexical, vectors
+from workbench.library.chunks import embedded_text
 from workbench.library.index import Index
 from workbench.library.store import Store
 from workbench.workspace import Workspace
@@ -212,3 +213,46 @@ def test_the_books_of_a_database_hold_through_every_change(docs: Path, tmp_path:
             assert {key for (key,) in rows("SELECT key FROM embeddings")} == wanted
             assert rows("SELECT count(*) FROM changes").fetchone()[0] == 0
     assert len(embedder.embedded) == len(set(embedder.embedded))
+
+
+def test_what_a_stopped_build_staged_for_another_model_is_left_to_that_one(docs: Path, tmp_path: Path) -> None:
+    folder, first, second = tmp_path / "i", FakeEmbedder("first"), FakeEmbedder("second")
+    build_with(folder, [docs], first)
+    first.embedded.clear()
+
+    def stop(unit: str, done: float) -> None:
+        if unit == "chunks" and done:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        build_with(folder, None, second, Reporter(stop), chosen="second", reembed=True)
+    staged = len(second.embedded)
+    assert 0 < staged < CHUNKS
+    (docs / "0.txt").write_text("A note on whales.")
+    assert build_with(folder, None, first, only=[docs / "0.txt"]).embedded == 1
+    assert first.embedded == ["A note on whales."]
+    assert Index(folder).fingerprint == "first"
+
+    build_with(folder, None, second, chosen="second", reembed=True)
+    assert len(second.embedded) == len(set(second.embedded))
+    with Store(folder) as store:
+        texts = {chunk: embedded_text(heading, text) for chunk, heading, text in store.live_texts()}
+        for ids, rows in store.live_vectors():
+            assert np.allclose(rows, second.encode([texts[int(chunk)] for chunk in ids], query=True))
+
+
+def test_small_updates_do_not_take_on_what_a_stopped_build_has_left(docs: Path, tmp_path: Path) -> None:
+    folder, embedder = tmp_path / "i", FakeEmbedder()
+    build_with(folder, [docs], embedder)
+    for number in range(20):
+        (docs / f"new-{number}.txt").write_text(f"New note {number}.")
+
+    def stop(unit: str, done: float) -> None:
+        if unit == "chunks":
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        build_with(folder, None, embedder, Reporter(stop))
+    (docs / "0.txt").write_text("A note on whales.")
+    assert build_with(folder, None, embedder, only=[docs / "0.txt"]).embedded == 1
+    assert build_with(folder, None, embedder).embedded == 20

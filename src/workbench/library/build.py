@@ -223,7 +223,7 @@ def _build(
             where=", ".join(map(str, sources)),
             do=f"Name files or folders that hold {documents.KINDS_IN_WORDS}.",
         )
-    embedded, rate = _embed(store, folder, model, report, processes)
+    embedded, rate = _embed(store, folder, model, report, under, processes)
     report.check_stop()
     report.progress(0, None, message="making the index")
     facts: dict[str, Any] = {
@@ -325,10 +325,13 @@ def _known(
     return False
 
 
-def _embed(store: Store, folder: Path, model: Embedder, report: Reporter, processes: int) -> tuple[int, float]:
-    """Embed every text that has no embedding, in small committed batches; how many, and how many a second."""
-    shards.collect(store, folder)  # what processes of a killed build have left
-    total, done, begun, rate = store.not_embedded(), 0, time.monotonic(), 0.0
+def _embed(
+    store: Store, folder: Path, model: Embedder, report: Reporter, under: list[str] | None, processes: int
+) -> tuple[int, float]:
+    """Embed every text of this model that has no embedding, in small committed batches; how many, and how many a
+    second. What a stopped build has staged elsewhere, or for another model, is left to that one."""
+    shards.collect(store, folder, model.dimensions)  # what processes of a killed build have left
+    total, done, begun, rate = store.not_embedded(model.fingerprint, under=under), 0, time.monotonic(), 0.0
 
     def tell(so_far: int) -> None:
         nonlocal done, rate
@@ -337,8 +340,8 @@ def _embed(store: Store, folder: Path, model: Embedder, report: Reporter, proces
 
     report.progress(0, total, unit="chunks", message="embedding")
     if processes > 1 and total:
-        shards.embed(store, folder, model.folder, processes, tell, report.check_stop)
-    while done < total and (batch := store.next_to_embed(EMBED_BATCH)):
+        shards.embed(store, folder, model, processes, tell, report.check_stop)
+    while done < total and (batch := store.next_to_embed(EMBED_BATCH, model.fingerprint, under=under)):
         report.check_stop()
         store.add_embeddings([key for key, _ in batch], model.encode([text for _, text in batch]))
         tell(done + len(batch))
