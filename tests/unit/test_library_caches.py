@@ -6,6 +6,7 @@ import json
 import os
 import random
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -164,8 +165,8 @@ def test_bits_that_a_disk_flips_unseen_are_found_and_mended(
     checks: list[Callable[[], None]] = []
 
     class Later:
-        def __init__(self, target: Any, args: Any, name: str) -> None:
-            checks.append(lambda: target(*args))
+        def __init__(self, target: Callable[[], None], name: str) -> None:
+            checks.append(target)
 
         def start(self) -> None:
             pass
@@ -196,6 +197,70 @@ def test_bits_that_a_disk_flips_unseen_are_found_and_mended(
     assert ["not what was written" in text for text in told] == [True]
     assert Index(folder, tell=told.append) is not None
     assert len(told) == 1
+
+
+@pytest.mark.usefixtures("small_files")
+def test_damage_is_found_though_an_update_comes_between(
+    docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update leaves the large file as it is: that it was not read yet is not forgotten."""
+    monkeypatch.setattr(integrity, "AT_ONCE", 60_000)
+    folder, told, embedder = tmp_path / "i", list[str](), FakeEmbedder(dimensions=1024)
+    build_with(folder, [docs], embedder)
+    checks: list[Callable[[], None]] = []
+
+    class Later:
+        def __init__(self, target: Callable[[], None], name: str) -> None:
+            self.start = lambda: checks.append(target)
+
+    monkeypatch.setattr("workbench.library.index.threading.Thread", Later)
+    index = Index(folder, tell=told.append)
+    (large,) = folder.glob("*.usearch")
+    (docs / "0.txt").write_text("A note on whales.")
+    build_with(folder, None, embedder)
+    assert [hit.document for hit in index.search("whales", None, 5, mode="lexical")] == ["0.txt"]
+    assert large.exists()
+    assert not (folder / "checked.json").exists()
+    raw = bytearray(large.read_bytes())
+    raw[len(raw) // 3] ^= 4
+    large.write_bytes(raw)
+    (check,) = checks
+    check()
+    assert index.search("whales", None, 5, mode="lexical")
+    assert [text.split(";")[0] for text in told] == [f"Index i: {large.name} is not what was written"]
+
+
+def test_compacting_is_not_due_again_when_it_was_done(docs: Path, tmp_path: Path) -> None:
+    def due(sizes: list[int], gone: int = 0) -> bool:
+        segments = {f"vectors-{number}.usearch": rows for number, rows in enumerate(sizes)}
+        manifest = caches.Manifest(1, 1, sum(sizes) - gone, 64, "bf16", "fake", segments, None, "lexical-9", {})
+        (tmp_path / caches.MANIFEST).write_text(json.dumps(asdict(manifest)))
+        return caches.compaction_due(tmp_path)
+
+    assert not due([vectors.SEGMENT, 300_000])  # as a build writes them
+    assert not due([vectors.SEGMENT] * 3 + [499_999])
+    assert due([vectors.SEGMENT, 300_000, 200_000])
+    assert due([vectors.SEGMENT, 300_000], gone=200_000)
+    assert not due([1000, 900])
+    assert due([1000] * 40)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_compacting_removes_as_much_as_makes_it_due(docs: Path, tmp_path: Path) -> None:
+    folder, source = tmp_path / "i", random.Random(2)
+    for number in range(CHUNKS, 3 * CHUNKS):
+        (docs / f"{number}.txt").write_text(f"Note {number}. {text_of(source)}.")
+    original = Store.live_vectors
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "live_vectors", lambda self, batch=8, *, of=None: original(self, 8, of=of))
+        build_with(folder, [docs], FakeEmbedder())
+    first, second = (vectors.read_ids(folder / name) for name in caches.read_manifest(folder).segments)
+    with Store(folder) as store:  # of 64 and 56: 11 of 109 that stay are too many, 6 of 58 and 5 of 51 each alone
+        rows = store.live_chunks([*map(int, first[:6]), *map(int, second[:5])])
+    for row in rows.values():
+        (docs / f"{row['title']}.txt").unlink()
+    build_with(folder, None, FakeEmbedder())
+    assert not caches.compaction_due(folder)
 
 
 def test_the_books_of_a_database_hold_through_every_change(docs: Path, tmp_path: Path) -> None:

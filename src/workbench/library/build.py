@@ -245,7 +245,7 @@ def _build(
         report.progress(0, None, message="compacting the index")
         try:
             caches.compact(folder, store)
-        except OSError as error:  # the update itself is complete
+        except (OSError, ValueError, caches.DoubtError) as error:  # the update itself is complete
             report.message(f"the index was not compacted: {error}", level="warning")
     count, chunk_count = store.counts()
     listed = [asdict(fault) for fault in faults]
