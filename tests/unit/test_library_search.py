@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +62,19 @@ def test_a_filter_is_typed_and_decides_what_is_looked_in(tmp_path: Path) -> None
     ):
         for mode in ("fused", "dense", "lexical"):
             assert {hit.document for hit in find(index, "lamp", mode=mode, filter=wanted)} == found, (wanted, mode)
+
+
+def test_a_filter_takes_any_time_that_a_file_can_have() -> None:
+    day = date(2026, 1, 2)
+    noon = datetime(2026, 1, 2, 12).timestamp()
+    for modified, before, on, after in ((1e20, False, False, True), (-1e20, True, False, False), (noon,) + (True,) * 3):
+        assert Filter(types=("md",)).holds("a.md", modified)
+        assert Filter(since=day, until=day).holds("a.md", modified) == on
+        assert Filter(since=day).holds("a.md", modified) == (after or on)
+        assert Filter(until=day).holds("a.md", modified) == (before or on)
+        assert Filter(since=date.min, until=date.max).holds("a.md", modified)
+    assert not Filter(until=day).holds("a.md", noon + 86_400)
+    assert not Filter(since=day).holds("a.md", noon - 86_400)
 
 
 def test_closeness_counts_rare_words_within_a_window_and_neighbours() -> None:

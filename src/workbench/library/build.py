@@ -76,6 +76,8 @@ class _Reading:
     """What stays or comes."""
     read: int = 0
     moved: list[Moved] = field(default_factory=list)
+    moving: set[str] = field(default_factory=set)
+    """The paths that those had."""
     stamps: dict[str, str] = field(default_factory=dict)
     """New ones, by path."""
     faults: list[Fault] = field(default_factory=list)
@@ -310,15 +312,15 @@ def _known(
 
     A document whose file is gone from there has moved, and goes on as it is; else what it holds is copied.
     """
-    moving = {moved.before for moved in reading.moved}
     for path, title in store.same_content(content.sha256, form):
         there = Path(path)
         if there.suffix.lower() != one.path.suffix.lower():  # by which it is read
             continue
         if title in (there.stem, there.name):  # the file's name stands for a title
             title = one.path.stem if title == there.stem else one.path.name
-        if before is None and path not in moving and not os.path.lexists(path):
+        if before is None and path not in reading.moving and not os.path.lexists(path):
             reading.moved.append(Moved(path, one, title, stamp))
+            reading.moving.add(path)
         else:
             store.stage_copy(path, one, title=title, modified=content.modified, stamp=stamp)
         return True
