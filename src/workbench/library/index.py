@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from workbench import output
 from workbench.errors import UserError
 from workbench.library import caches, integrity, ranking
+from workbench.library.filters import Filter
 from workbench.library.ranking import Options
 from workbench.library.search import Hit
 from workbench.library.store import FILE, Store
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from workbench.models.embed import Embedder
+    from workbench.settings import Settings
 
 
 class Index:
@@ -209,6 +211,21 @@ class Index:
                 self._caches = replace(current, trusted=False)
             self._checking = False
             return None
+
+
+def options_of(settings: Settings, mode: str = "fused", filter: Filter | None = None) -> Options:
+    """How the settings say that an index is searched: mode fused with their reranker, if they name one. Its loading
+    takes seconds.
+
+    Raises:
+        UserError: the reranker is not on this machine, or is none.
+    """
+    named = settings.retrieval.reranker if mode == "fused" else ""
+    if not named:
+        return Options(mode, filter or Filter())
+    from workbench.models import rerank
+
+    return Options(mode, filter or Filter(), rerank=rerank.load(named).scores)
 
 
 def embedder_of(index: Index) -> Embedder:

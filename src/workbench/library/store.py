@@ -1,6 +1,6 @@
 """The truth of an index: its documents, chunks and embeddings in SQLite.
 
-What a build reads is staged beside what is live, so that the index answers as before until the build is complete, and
+What a build reads is staged beside what is live, so that the index answers as before until all of it is embedded, and
 a build that was killed goes on where it was. It knows nothing of files, models, usearch or tantivy.
 
 The database keeps its own books, by triggers: which texts wait for an embedding, which embeddings may have lost their
