@@ -121,7 +121,7 @@ def other_embedder(workspace: Workspace, name: str) -> Embedders | None:
 def choices_of(compared: Embedders) -> list[Choice]:
     """The entries of the dialog about an index's embedding model."""
     time = f", about {duration(compared.seconds)}" if compared.seconds is not None else ""
-    anew = f"all {compared.chunks:,} chunks{time}; until then it answers as before"
+    anew = f"all {compared.chunks:,} chunks{time}; it answers as before until the last step"
     if compared.asked == compared.embedded_with:
         return [
             Choice(KEEP, "Leave it", "change nothing; it is searched again when the old weights are back"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench import files
 from workbench.errors import UserError
@@ -72,8 +72,10 @@ class Workspace:
         from workbench.settings import load_settings
 
         settings = load_settings(self.configs / "settings.yaml")
-        models = {key: self.model(getattr(settings, key)) for key in ("base_model", "embedding_model")}
-        return settings.model_copy(update=models)
+        changed: dict[str, Any] = {key: self.model(getattr(settings, key)) for key in ("base_model", "embedding_model")}
+        if named := settings.retrieval.reranker:
+            changed["retrieval"] = settings.retrieval.model_copy(update={"reranker": self.model(named)})
+        return settings.model_copy(update=changed)
 
     def model(self, name: str) -> str:
         """A model's name as all processes understand it: a folder inside the workspace becomes an absolute path."""

@@ -70,10 +70,13 @@ def test_what_the_shards_of_a_killed_build_left_is_not_embedded_again(tmp_path: 
     with pytest.raises(InterruptedError):
         made(folder, documents, embedder, report=Reporter(stopped_before_embedding))
     with Store(folder) as store:
-        halves = [[item for batch in shards.batches(store, number, 2, 7) for item in batch] for number in range(2)]
+        batches = [shards.batches(store, number, 2, 7, embedder.fingerprint) for number in range(2)]
+        halves = [[item for batch in half for item in batch] for half in batches]
+        assert not list(shards.batches(store, 0, 1, 7, "another model's"))
     assert len({key for half in halves for key, _ in half}) == len(halves[0]) + len(halves[1]) == DOCUMENTS
     keys, texts = zip(*halves[0], strict=True)
     shards.leave(folder, "by-a-killed-build", list(keys), embedder.encode(texts))
+    shards.leave(folder, "of-another-length", [key for key, _ in halves[1]], np.ones((len(halves[1]), 3), np.float32))
     (folder / shards.PARTS / "torn.npz").write_bytes(b"PK torn")
     embedder.embedded.clear()
     assert made(folder, documents, embedder)[0] == len(halves[1])

@@ -133,6 +133,16 @@ def test_settings_default_and_the_shipped_file_agree(workspace: Workspace) -> No
     assert workspace.settings() == Settings()
 
 
+def test_models_of_the_settings_may_be_folders_of_the_workspace(workspace: Workspace) -> None:
+    (workspace.root / "models" / "orders").mkdir(parents=True)
+    (workspace.root / "models" / "orders" / "config.json").write_text("{}")
+    settings = workspace.configs / "settings.yaml"
+    settings.write_text("embedding_model: models/orders\nretrieval:\n  reranker: models/orders\n  min_fit: 0.4\n")
+    read = workspace.settings()
+    assert read.embedding_model == read.retrieval.reranker == str((workspace.root / "models" / "orders").resolve())
+    assert read.retrieval.min_fit == 0.4
+
+
 def test_a_form_that_writes_yaml_keeps_comments(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("# why\nlora:\n  r: 8 # small\ndataset: d\n")

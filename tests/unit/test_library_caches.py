@@ -6,14 +6,16 @@ import json
 import os
 import random
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from sample_library import FakeEmbedder, build_with
+from sample_library import FakeEmbedder, Reporter, build_with
 
 from workbench.library import caches, integrity, lexical, vectors
+from workbench.library.chunks import embedded_text
 from workbench.library.index import Index
 from workbench.library.store import Store
 from workbench.workspace import Workspace
@@ -163,8 +165,8 @@ def test_bits_that_a_disk_flips_unseen_are_found_and_mended(
     checks: list[Callable[[], None]] = []
 
     class Later:
-        def __init__(self, target: Any, args: Any, name: str) -> None:
-            checks.append(lambda: target(*args))
+        def __init__(self, target: Callable[[], None], name: str) -> None:
+            checks.append(target)
 
         def start(self) -> None:
             pass
@@ -197,6 +199,70 @@ def test_bits_that_a_disk_flips_unseen_are_found_and_mended(
     assert len(told) == 1
 
 
+@pytest.mark.usefixtures("small_files")
+def test_damage_is_found_though_an_update_comes_between(
+    docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update leaves the large file as it is: that it was not read yet is not forgotten."""
+    monkeypatch.setattr(integrity, "AT_ONCE", 60_000)
+    folder, told, embedder = tmp_path / "i", list[str](), FakeEmbedder(dimensions=1024)
+    build_with(folder, [docs], embedder)
+    checks: list[Callable[[], None]] = []
+
+    class Later:
+        def __init__(self, target: Callable[[], None], name: str) -> None:
+            self.start = lambda: checks.append(target)
+
+    monkeypatch.setattr("workbench.library.index.threading.Thread", Later)
+    index = Index(folder, tell=told.append)
+    (large,) = folder.glob("*.usearch")
+    (docs / "0.txt").write_text("A note on whales.")
+    build_with(folder, None, embedder)
+    assert [hit.document for hit in index.search("whales", None, 5, mode="lexical")] == ["0.txt"]
+    assert large.exists()
+    assert not (folder / "checked.json").exists()
+    raw = bytearray(large.read_bytes())
+    raw[len(raw) // 3] ^= 4
+    large.write_bytes(raw)
+    (check,) = checks
+    check()
+    assert index.search("whales", None, 5, mode="lexical")
+    assert [text.split(";")[0] for text in told] == [f"Index i: {large.name} is not what was written"]
+
+
+def test_compacting_is_not_due_again_when_it_was_done(docs: Path, tmp_path: Path) -> None:
+    def due(sizes: list[int], gone: int = 0) -> bool:
+        segments = {f"vectors-{number}.usearch": rows for number, rows in enumerate(sizes)}
+        manifest = caches.Manifest(1, 1, sum(sizes) - gone, 64, "bf16", "fake", segments, None, "lexical-9", {})
+        (tmp_path / caches.MANIFEST).write_text(json.dumps(asdict(manifest)))
+        return caches.compaction_due(tmp_path)
+
+    assert not due([vectors.SEGMENT, 300_000])  # as a build writes them
+    assert not due([vectors.SEGMENT] * 3 + [499_999])
+    assert due([vectors.SEGMENT, 300_000, 200_000])
+    assert due([vectors.SEGMENT, 300_000], gone=200_000)
+    assert not due([1000, 900])
+    assert due([1000] * 40)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_compacting_removes_as_much_as_makes_it_due(docs: Path, tmp_path: Path) -> None:
+    folder, source = tmp_path / "i", random.Random(2)
+    for number in range(CHUNKS, 3 * CHUNKS):
+        (docs / f"{number}.txt").write_text(f"Note {number}. {text_of(source)}.")
+    original = Store.live_vectors
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "live_vectors", lambda self, batch=8, *, of=None: original(self, 8, of=of))
+        build_with(folder, [docs], FakeEmbedder())
+    first, second = (vectors.read_ids(folder / name) for name in caches.read_manifest(folder).segments)
+    with Store(folder) as store:  # of 64 and 56: 11 of 109 that stay are too many, 6 of 58 and 5 of 51 each alone
+        rows = store.live_chunks([*map(int, first[:6]), *map(int, second[:5])])
+    for row in rows.values():
+        (docs / f"{row['title']}.txt").unlink()
+    build_with(folder, None, FakeEmbedder())
+    assert not caches.compaction_due(folder)
+
+
 def test_the_books_of_a_database_hold_through_every_change(docs: Path, tmp_path: Path) -> None:
     folder, embedder, source = tmp_path / "i", FakeEmbedder(), random.Random(3)
     for turn in range(6):
@@ -212,3 +278,46 @@ def test_the_books_of_a_database_hold_through_every_change(docs: Path, tmp_path:
             assert {key for (key,) in rows("SELECT key FROM embeddings")} == wanted
             assert rows("SELECT count(*) FROM changes").fetchone()[0] == 0
     assert len(embedder.embedded) == len(set(embedder.embedded))
+
+
+def test_what_a_stopped_build_staged_for_another_model_is_left_to_that_one(docs: Path, tmp_path: Path) -> None:
+    folder, first, second = tmp_path / "i", FakeEmbedder("first"), FakeEmbedder("second")
+    build_with(folder, [docs], first)
+    first.embedded.clear()
+
+    def stop(unit: str, done: float) -> None:
+        if unit == "chunks" and done:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        build_with(folder, None, second, Reporter(stop), chosen="second", reembed=True)
+    staged = len(second.embedded)
+    assert 0 < staged < CHUNKS
+    (docs / "0.txt").write_text("A note on whales.")
+    assert build_with(folder, None, first, only=[docs / "0.txt"]).embedded == 1
+    assert first.embedded == ["A note on whales."]
+    assert Index(folder).fingerprint == "first"
+
+    build_with(folder, None, second, chosen="second", reembed=True)
+    assert len(second.embedded) == len(set(second.embedded))
+    with Store(folder) as store:
+        texts = {chunk: embedded_text(heading, text) for chunk, heading, text in store.live_texts()}
+        for ids, rows in store.live_vectors():
+            assert np.allclose(rows, second.encode([texts[int(chunk)] for chunk in ids], query=True))
+
+
+def test_small_updates_do_not_take_on_what_a_stopped_build_has_left(docs: Path, tmp_path: Path) -> None:
+    folder, embedder = tmp_path / "i", FakeEmbedder()
+    build_with(folder, [docs], embedder)
+    for number in range(20):
+        (docs / f"new-{number}.txt").write_text(f"New note {number}.")
+
+    def stop(unit: str, done: float) -> None:
+        if unit == "chunks":
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        build_with(folder, None, embedder, Reporter(stop))
+    (docs / "0.txt").write_text("A note on whales.")
+    assert build_with(folder, None, embedder, only=[docs / "0.txt"]).embedded == 1
+    assert build_with(folder, None, embedder).embedded == 20

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from sample_library import FakeEmbedder, build_with
 
 from workbench.errors import Faults, UserError
-from workbench.library import calibration
+from workbench.library import calibration, commands
 from workbench.library.calibration import Calibration
 from workbench.library.evaluate import evaluate
 from workbench.library.filters import Filter, make, parse
@@ -62,6 +63,19 @@ def test_a_filter_is_typed_and_decides_what_is_looked_in(tmp_path: Path) -> None
     ):
         for mode in ("fused", "dense", "lexical"):
             assert {hit.document for hit in find(index, "lamp", mode=mode, filter=wanted)} == found, (wanted, mode)
+
+
+def test_a_filter_takes_any_time_that_a_file_can_have() -> None:
+    day = date(2026, 1, 2)
+    noon = datetime(2026, 1, 2, 12).timestamp()
+    for modified, before, on, after in ((1e20, False, False, True), (-1e20, True, False, False), (noon,) + (True,) * 3):
+        assert Filter(types=("md",)).holds("a.md", modified)
+        assert Filter(since=day, until=day).holds("a.md", modified) == on
+        assert Filter(since=day).holds("a.md", modified) == (after or on)
+        assert Filter(until=day).holds("a.md", modified) == (before or on)
+        assert Filter(since=date.min, until=date.max).holds("a.md", modified)
+    assert not Filter(until=day).holds("a.md", noon + 86_400)
+    assert not Filter(since=day).holds("a.md", noon - 86_400)
 
 
 def test_closeness_counts_rare_words_within_a_window_and_neighbours() -> None:
@@ -185,3 +199,27 @@ def test_the_measures_are_those_of_the_field() -> None:
     hit1 = measured.figures["fused"]["hit@1"]
     assert hit1.low == 0.0
     assert 0.5 < hit1.high <= 1.0
+
+
+def test_many_questions_are_reranked_as_the_settings_say(
+    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class LateFirst:
+        def scores(self, question: str, texts: Sequence[str]) -> list[float]:
+            return [float(text.count("late")) for text in texts]
+
+    (tmp_path / "docs").mkdir()
+    for name, text in {"a.md": "The ferry leaves at noon.", "b.md": "The ferry, late, late, late today."}.items():
+        (tmp_path / "docs" / name).write_text(text)
+    build_with(workspace.index("i"), [tmp_path / "docs"], FakeEmbedder())
+    monkeypatch.setattr("workbench.library.index.embedder_of", lambda _: FakeEmbedder())
+    monkeypatch.setattr("workbench.models.rerank.load", lambda name: {"late-first": LateFirst()}[name])
+
+    def first(mode: str) -> str:
+        ((_, hits),) = commands._search_here(workspace, "i", ["ferry leaves at noon"], 5, mode, Filter())
+        return hits[0].document
+
+    assert first("fused") == "a.md"
+    (workspace.configs / "settings.yaml").write_text("retrieval:\n  reranker: late-first\n")
+    assert first("fused") == "b.md"
+    assert first("lexical") == "a.md"

@@ -177,6 +177,27 @@ def test_many_files_are_left_to_a_job_which_is_not_started_twice(
     assert following.embedder.embedded == []
 
 
+def test_what_changes_while_the_job_waits_for_its_turn_is_not_kept_waiting(
+    workspace: Workspace, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class QueuedJob:
+        def status(self) -> Any:
+            from workbench.jobs.folder import Status
+
+            return Status(state="queued")
+
+    monkeypatch.setattr(watch.control, "start", lambda *_, **__: QueuedJob())
+    monkeypatch.setattr(watch, "MANY", 2)
+    with followed(workspace, jobs=True) as following:
+        for number in range(5):
+            (docs / f"room-{number}.txt").write_text(f"Room {number}.")
+        following.until(lambda: following.told[-1].get("total") == 5)
+        (docs / "cats.md").write_text("# Cats\n\nCats purr.\n")
+        following.until(lambda: len(following.updates) == 1 and following.state == "updating")
+        assert found(workspace, "purr") == {"cats.md"}
+    assert following.embedder.embedded == ["Cats\nCats purr."]
+
+
 def test_while_another_process_builds_it_waits_and_loses_nothing(workspace: Workspace, docs: Path) -> None:
     with followed(workspace) as following:
         with FileLock(workspace.index("i") / ".writer.lock"):

@@ -84,6 +84,7 @@ class _Shared:
         held = retrieval.embedder(model)
         self.name, self.fingerprint = held.name, held.fingerprint
         self.dimensions, self.max_tokens = held.dimensions, held.max_tokens
+        self.passage_tokens = retrieval.compute(_passage_tokens, held)
         self._held = held
 
     def encode(self, texts: Sequence[str], *, batch_size: int = 8, query: bool = False) -> np.ndarray:
@@ -98,3 +99,7 @@ class _Shared:
     def count_tokens(self, text: str) -> int:
         """See `Embedder.count_tokens`."""
         return self._retrieval.compute(self._held.count_tokens, text)
+
+
+def _passage_tokens(embedder: Embedder) -> int:
+    return embedder.passage_tokens

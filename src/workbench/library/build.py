@@ -2,7 +2,9 @@
 
 What an update costs depends on what changed: a file that looks as it did when it was read is not opened again, and one
 that was moved keeps its chunks. Every step is kept as it is done. A build that is stopped or killed goes on where it
-was when it is started again, and nothing is embedded twice; until it is complete the index answers as before.
+was when it is started again, and nothing is embedded twice. The index answers as before until everything is embedded.
+While its caches are brought forward then, what was replaced is missing in the answers: a moment after a small update,
+but minutes when a large library was embedded anew, for all of it was replaced.
 """
 
 from __future__ import annotations
@@ -76,6 +78,8 @@ class _Reading:
     """What stays or comes."""
     read: int = 0
     moved: list[Moved] = field(default_factory=list)
+    moving: set[str] = field(default_factory=set)
+    """The paths that those had."""
     stamps: dict[str, str] = field(default_factory=dict)
     """New ones, by path."""
     faults: list[Fault] = field(default_factory=list)
@@ -223,7 +227,7 @@ def _build(
             where=", ".join(map(str, sources)),
             do=f"Name files or folders that hold {documents.KINDS_IN_WORDS}.",
         )
-    embedded, rate = _embed(store, folder, model, report, processes)
+    embedded, rate = _embed(store, folder, model, report, under, processes)
     report.check_stop()
     report.progress(0, None, message="making the index")
     facts: dict[str, Any] = {
@@ -245,7 +249,7 @@ def _build(
         report.progress(0, None, message="compacting the index")
         try:
             caches.compact(folder, store)
-        except OSError as error:  # the update itself is complete
+        except (OSError, ValueError, caches.DoubtError) as error:  # the update itself is complete
             report.message(f"the index was not compacted: {error}", level="warning")
     count, chunk_count = store.counts()
     listed = [asdict(fault) for fault in faults]
@@ -310,25 +314,28 @@ def _known(
 
     A document whose file is gone from there has moved, and goes on as it is; else what it holds is copied.
     """
-    moving = {moved.before for moved in reading.moved}
     for path, title in store.same_content(content.sha256, form):
         there = Path(path)
         if there.suffix.lower() != one.path.suffix.lower():  # by which it is read
             continue
         if title in (there.stem, there.name):  # the file's name stands for a title
             title = one.path.stem if title == there.stem else one.path.name
-        if before is None and path not in moving and not os.path.lexists(path):
+        if before is None and path not in reading.moving and not os.path.lexists(path):
             reading.moved.append(Moved(path, one, title, stamp))
+            reading.moving.add(path)
         else:
             store.stage_copy(path, one, title=title, modified=content.modified, stamp=stamp)
         return True
     return False
 
 
-def _embed(store: Store, folder: Path, model: Embedder, report: Reporter, processes: int) -> tuple[int, float]:
-    """Embed every text that has no embedding, in small committed batches; how many, and how many a second."""
-    shards.collect(store, folder)  # what processes of a killed build have left
-    total, done, begun, rate = store.not_embedded(), 0, time.monotonic(), 0.0
+def _embed(
+    store: Store, folder: Path, model: Embedder, report: Reporter, under: list[str] | None, processes: int
+) -> tuple[int, float]:
+    """Embed every text of this model that has no embedding, in small committed batches; how many, and how many a
+    second. What a stopped build has staged elsewhere, or for another model, is left to that one."""
+    shards.collect(store, folder, model.dimensions)  # what processes of a killed build have left
+    total, done, begun, rate = store.not_embedded(model.fingerprint, under=under), 0, time.monotonic(), 0.0
 
     def tell(so_far: int) -> None:
         nonlocal done, rate
@@ -337,8 +344,8 @@ def _embed(store: Store, folder: Path, model: Embedder, report: Reporter, proces
 
     report.progress(0, total, unit="chunks", message="embedding")
     if processes > 1 and total:
-        shards.embed(store, folder, model.folder, processes, tell, report.check_stop)
-    while done < total and (batch := store.next_to_embed(EMBED_BATCH)):
+        shards.embed(store, folder, model, processes, tell, report.check_stop)
+    while done < total and (batch := store.next_to_embed(EMBED_BATCH, model.fingerprint, under=under)):
         report.check_stop()
         store.add_embeddings([key for key, _ in batch], model.encode([text for _, text in batch]))
         tell(done + len(batch))

@@ -86,7 +86,7 @@ class Caches:
     lexical: lexical.Lexical
     segments: dict[str, vectors.Segment]
     trusted: bool
-    """Whether large files were not read in full: `integrity.damaged` has to be asked soon."""
+    """Whether large files were not read in full yet: `integrity.damaged` has to be asked soon."""
 
 
 def publish_lock(folder: Path) -> FileLock:
@@ -143,6 +143,7 @@ def open_caches(folder: Path, revision: int | None, before: Caches | None = None
     problem, trusted = integrity.doubt(folder, {name: sha for name, sha in manifest.files.items() if name not in seen})
     if problem:
         raise DoubtError(problem)
+    trusted = trusted or bool(before and before.trusted and reused)  # which still have to be read
     try:
         segments = {
             name: reused.get(name)
@@ -222,8 +223,8 @@ def compaction_due(folder: Path) -> bool:
     except DoubtError:
         return False
     rows = sum(manifest.segments.values())
-    base = max(manifest.segments.values(), default=0)
-    outside = sum(count for count in manifest.segments.values() if count < min(base, vectors.SEGMENT // 2))
+    small = sorted(count for count in manifest.segments.values() if count < vectors.SEGMENT // 2)
+    outside = sum(small[:-1])  # compacting makes one of them: what does not fill a large file is left in it
     return (
         rows - manifest.chunks > max(WHOLE_BELOW, SHARE * manifest.chunks)
         or outside > max(vectors.EXACT_BELOW, SHARE * manifest.chunks)
@@ -261,7 +262,8 @@ def compact(folder: Path, store: Store, *, everything: bool = False) -> bool:
     for name, rows in manifest.segments.items():
         if not everything and rows >= vectors.SEGMENT // 2:
             inside = vectors.read_ids(folder / name)
-            if vectors.among(removed, inside).sum() <= SHARE * rows:
+            gone = int(vectors.among(removed, inside).sum())
+            if gone <= SHARE * (rows - gone):  # of what stays, as in `compaction_due`
                 kept[name] = rows
                 ids.append(inside)
     in_kept = np.sort(np.concatenate(ids)) if ids else np.empty(0, np.uint64)
@@ -278,7 +280,10 @@ def compact(folder: Path, store: Store, *, everything: bool = False) -> bool:
             after = replace(after, lexical_folder=f"lexical-{number}")
             lexical.write(aside / after.lexical_folder, store.live_texts())
         with publish_lock(folder):
-            if read_manifest(folder) != manifest:
+            try:
+                if read_manifest(folder) != manifest:
+                    return False
+            except DoubtError:
                 return False
             _put(folder, store, aside, after, manifest)
     return True

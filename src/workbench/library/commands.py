@@ -256,16 +256,16 @@ def _search_here(
     workspace: Workspace, name: str, questions: Sequence[str], k: int, mode: str, filter: Filter
 ) -> Iterator[tuple[str, Sequence[Any]]]:
     """Many questions are embedded in this process, in batches."""
-    from workbench.library.index import Index, embedder_of
-    from workbench.library.ranking import Options
+    from workbench.library.index import Index, embedder_of, options_of
 
     index = Index(workspace.index(name))
+    options = options_of(workspace.settings(), mode, filter)
     embedder = None if mode == "lexical" else embedder_of(index)
     for at in range(0, len(questions), _BATCH):
         some = questions[at : at + _BATCH]
         vectors = [None] * len(some) if embedder is None else embedder.encode(some, query=True)
         for question, vector in zip(some, vectors, strict=True):
-            yield question, index.search(question, vector, k, Options(mode, filter))
+            yield question, index.search(question, vector, k, options)
 
 
 def _fields(hit: Any) -> dict[str, Any]:

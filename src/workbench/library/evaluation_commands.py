@@ -112,14 +112,10 @@ def _evaluate(workspace: Workspace, name: str, asked: list[RetrievalTest]) -> Ev
     """In this process; the questions are embedded in batches."""
     from workbench.library.evaluate import LOOKED
     from workbench.library.evaluate import evaluate as run
-    from workbench.library.index import Index, embedder_of
+    from workbench.library.index import Index, embedder_of, options_of
     from workbench.library.ranking import Options
 
-    reranker = None
-    if named := workspace.settings().retrieval.reranker:
-        from workbench.models import rerank
-
-        reranker = rerank.load(named)
+    as_set = options_of(workspace.settings())
     index = Index(workspace.index(name))
     embedder = embedder_of(index)
     texts = list(dict.fromkeys(test.question for test in asked))
@@ -128,8 +124,8 @@ def _evaluate(workspace: Workspace, name: str, asked: list[RetrievalTest]) -> Ev
         some = texts[at : at + _BATCH]
         vectors.update(zip(some, embedder.encode(some, query=True), strict=True))
     options = {kind: Options(kind) for kind in ("dense", "lexical", "fused")}
-    if reranker is not None:
-        options["reranked"] = Options("fused", rerank=reranker.scores)
+    if as_set.rerank is not None:
+        options["reranked"] = as_set
 
     def search(question: str, kind: str) -> list[Any]:
         return index.search(question, vectors[question], LOOKED, options[kind])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import PurePosixPath
 
 from workbench.errors import UserError
@@ -40,12 +42,11 @@ class Filter:
             modified: seconds since the epoch.
         """
         ending = PurePosixPath(name).suffix.lower().removeprefix(".")
-        day = datetime.fromtimestamp(modified).date()
         return (
             (not self.within or any(_within(name, place) for place in self.within))
             and (not self.types or any(ending in _ALSO.get(kind, (kind,)) for kind in self.types))
-            and (self.since is None or day >= self.since)
-            and (self.until is None or day <= self.until)
+            and (self.since is None or modified >= _begin(self.since))
+            and (self.until is None or self.until == date.max or modified < _begin(self.until + timedelta(1)))
         )
 
     def __str__(self) -> str:
@@ -95,6 +96,15 @@ def _within(name: str, place: str) -> bool:
         return fnmatchcase(name, place)
     folder = place.rstrip("/")
     return name == folder or name.startswith(f"{folder}/") or f"/{name}".endswith(f"/{folder}")
+
+
+@cache
+def _begin(day: date) -> float:
+    """When a day begins here, in seconds since the epoch; infinite where no clock of the system tells it."""
+    try:
+        return datetime.combine(day, datetime.min.time()).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return -math.inf if day.year < 1970 else math.inf
 
 
 def _day(key: str, value: str | None) -> date | None:

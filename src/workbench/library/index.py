@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench import output
 from workbench.errors import UserError
 from workbench.library import caches, integrity, ranking
+from workbench.library.filters import Filter
 from workbench.library.ranking import Options
 from workbench.library.search import Hit
 from workbench.library.store import FILE, Store
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from workbench.models.embed import Embedder
+    from workbench.settings import Settings
 
 
 class Index:
@@ -45,6 +48,7 @@ class Index:
         self._seen: tuple[int, int] | None = None
         self._embedding_model = ""
         self._caches: caches.Caches | None = None
+        self._checking = False
         self._current()
 
     @property
@@ -137,8 +141,9 @@ class Index:
                 self._tell(f"Index {self.name}: {doubt}; made again from {FILE}.")
                 opened = self._made_again(store)
             self._seen, self._embedding_model = self._stamp(), store.facts()["embedding_model"]
-        if opened.trusted:
-            threading.Thread(target=self._read_in_full, args=(opened.manifest,), name=f"check of {self.name}").start()
+        if opened.trusted and not self._checking:
+            self._checking = True
+            threading.Thread(target=self._read_in_full, name=f"check of {self.name}").start()
         return opened
 
     def _brought_forward(self, store: Store, before: caches.Caches | None) -> caches.Caches:
@@ -171,17 +176,56 @@ class Index:
                 do="Make room, then ask again.",
             ) from None
 
-    def _read_in_full(self, manifest: caches.Manifest) -> None:
-        """Read in full what was trusted on opening; the next question finds damage repaired."""
-        problem = integrity.damaged(self.folder, manifest.files)
+    def _read_in_full(self) -> None:
+        """Read in full what was trusted on opening, and what updates add meanwhile; the next question finds damage
+        repaired."""
+        whole: dict[str, str] = {}
+        while (name := self._next_to_read(whole)) is not None:
+            expected = whole[name]
+            if integrity.damaged(self.folder, {name: expected}) is None or self._was_replaced(name, expected):
+                continue
+            with self._lock:
+                if self._caches is not None and self._caches.manifest.files.get(name) == expected:
+                    with contextlib.suppress(OSError):
+                        integrity.distrust(self.folder)
+                    self._caches = None
+                    del whole[name]
+
+    def _was_replaced(self, name: str, expected: str) -> bool:
+        """Whether an update has put others in a file's place, and perhaps removed it."""
+        try:
+            return caches.read_manifest(self.folder).files.get(name) != expected
+        except caches.DoubtError:
+            return False
+
+    def _next_to_read(self, whole: dict[str, str]) -> str | None:
+        """A file of the caches that are open which is not among those that were read, and now is; None at the end."""
         with self._lock:
-            if self._caches is None or self._caches.manifest is not manifest:
-                return
-            if problem is None:
-                with contextlib.suppress(OSError):  # a build has just replaced them
-                    integrity.trust(self.folder, manifest.files)
-            else:
-                self._caches = None
+            current = self._caches
+            if current is not None and current.trusted:
+                for name, expected in current.manifest.files.items():
+                    if whole.get(name) != expected:
+                        whole[name] = expected
+                        return name
+                integrity.trust(self.folder, current.manifest.files)
+                self._caches = replace(current, trusted=False)
+            self._checking = False
+            return None
+
+
+def options_of(settings: Settings, mode: str = "fused", filter: Filter | None = None) -> Options:
+    """How the settings say that an index is searched: mode fused with their reranker, if they name one. Its loading
+    takes seconds.
+
+    Raises:
+        UserError: the reranker is not on this machine, or is none.
+    """
+    named = settings.retrieval.reranker if mode == "fused" else ""
+    if not named:
+        return Options(mode, filter or Filter())
+    from workbench.models import rerank
+
+    return Options(mode, filter or Filter(), rerank=rerank.load(named).scores)
 
 
 def embedder_of(index: Index) -> Embedder:

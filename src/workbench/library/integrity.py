@@ -13,6 +13,7 @@ such file.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,10 +55,19 @@ def doubt(folder: Path, hashes: Mapping[str, str]) -> tuple[str | None, bool]:
 
 
 def trust(folder: Path, hashes: Mapping[str, str]) -> None:
-    """Remember that all these files were just written, or hashed in full, by this process."""
-    if _size(folder, hashes) > AT_ONCE:
-        marks = {name: [known, *_identity(folder / name)] for name, known in hashes.items()}
-        files.write_json(folder / _MARK, marks)
+    """Remember that all these files were just written, or hashed in full, by this process.
+
+    Where that cannot be written, on a full disk, the next opening reads them again.
+    """
+    with contextlib.suppress(OSError):
+        if _size(folder, hashes) > AT_ONCE:
+            marks = {name: [known, *_identity(folder / name)] for name, known in hashes.items()}
+            files.write_json(folder / _MARK, marks)
+
+
+def distrust(folder: Path) -> None:
+    """Have the next opening read every file: one is damaged."""
+    (folder / _MARK).unlink(missing_ok=True)
 
 
 def _trusted(folder: Path, hashes: Mapping[str, str]) -> set[str]:

@@ -4,9 +4,11 @@ A shard is a range of the keys that embeddings are stored under; they are hashes
 The processes read the index's database and leave what they embed in files, which the build, its only writer, takes
 into the database as they come. What a killed build left behind is taken in by the next: nothing is embedded twice.
 
-On several machines that share the workspace's disk, start `workbench.library.shard_worker INDEX_FOLDER MODEL_FOLDER`
-there with an `accelerate launch` of one's own: each process embeds its shard of what a build has read, and the next
-`workbench index update` takes it in. Run as `python -P -m workbench.library.shards` this module is the launcher.
+All of them run on one machine, on GPUs one for each: the database is in WAL mode, which works on no disk that machines
+share. On several machines, copy the index's folder to each and start `workbench.library.shard_worker INDEX_FOLDER
+MODEL_FOLDER` there with an `accelerate launch` of one's own; it embeds its shard of what a build has read, and only
+reads the copy. Copy what it leaves in `.parts` back: the next `workbench index update` takes it in.
+Run as `python -P -m workbench.library.shards` this module is the launcher.
 """
 
 from __future__ import annotations
@@ -26,10 +28,12 @@ import psutil
 from workbench import files
 from workbench.errors import UserError
 from workbench.jobs.processes import end, end_with_the_job, environment, register_loopback
-from workbench.library.store import Store
+from workbench.library.store import Store, embedding_key
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from workbench.models.embed import Embedder
 
 PARTS = ".parts"
 """The folder, inside the index's, that embedded shards wait in."""
@@ -37,14 +41,19 @@ _LOOK = 0.2  # seconds between two looks at what the processes have left
 
 
 def embed(
-    store: Store, folder: Path, model: Path, processes: int, collected: Callable[[int], None], stop: Callable[[], None]
+    store: Store,
+    folder: Path,
+    model: Embedder,
+    processes: int,
+    collected: Callable[[int], None],
+    stop: Callable[[], None],
 ) -> int:
-    """Embed every text that has no embedding.
+    """Embed every text of a model that has no embedding.
 
     Args:
         store: of the index in `folder`; the only one that writes.
         folder: the index's.
-        model: the embedding model's folder.
+        model: the embedding model; the processes load their own.
         processes: how many embed, on GPUs one for each.
         collected: told how many texts have been embedded so far.
         stop: may raise to stop; what was embedded is kept.
@@ -59,11 +68,11 @@ def embed(
 
     def collect_more() -> None:
         nonlocal done
-        if more := collect(store, folder):
+        if more := collect(store, folder, model.dimensions):
             done += more
             collected(done)
 
-    command = [sys.executable, "-P", "-m", "workbench.library.shards", str(folder), str(model), str(processes)]
+    command = [sys.executable, "-P", "-m", "workbench.library.shards", str(folder), str(model.folder), str(processes)]
     # The pipe's end is the sign to end, for the launcher and for its workers.
     launcher = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment(alone=True))
     try:
@@ -75,7 +84,7 @@ def embed(
     finally:
         end(launcher)
         collect_more()
-    if launcher.returncode or store.not_embedded():
+    if launcher.returncode or store.not_embedded(model.fingerprint):
         raise UserError(
             "a process that embeds failed or was killed",
             where=f"index {folder.name}",
@@ -84,15 +93,21 @@ def embed(
     return done
 
 
-def collect(store: Store, folder: Path) -> int:
-    """Take what processes have embedded into the store; returns how many texts that are."""
+def collect(store: Store, folder: Path, dimensions: int) -> int:
+    """Take what processes have embedded into the store; returns how many texts that are.
+
+    Args:
+        store: of the index in `folder`.
+        folder: the index's.
+        dimensions: length of a vector; parts with others are dropped, as damaged ones are.
+    """
     import numpy as np
 
     count = 0
     for path in sorted((folder / PARTS).glob("*.npz")):
         with contextlib.suppress(OSError, ValueError, KeyError, BadZipFile), np.load(path, allow_pickle=False) as part:
             keys, vectors = part["keys"], part["vectors"]
-            if len(keys) == len(vectors) and np.isfinite(vectors).all():  # else they are embedded again
+            if vectors.shape == (len(keys), dimensions) and np.isfinite(vectors).all():  # else they are embedded again
                 store.add_embeddings([key.tobytes() for key in keys], vectors)
                 count += len(keys)
         path.unlink(missing_ok=True)
@@ -122,10 +137,21 @@ def shard(number: int, of: int) -> tuple[bytes, bytes]:
     return first.to_bytes(33, "big")[1:], beyond.to_bytes(33, "big")[1:] if beyond < 1 << 256 else b"\xff" * 33
 
 
-def batches(store: Store, number: int, of: int, size: int) -> Iterator[list[tuple[bytes, str]]]:
-    """Yield keys and texts of a shard that have no embedding, at most `size` at once, in the order of the keys."""
+def batches(store: Store, number: int, of: int, size: int, fingerprint: str) -> Iterator[list[tuple[bytes, str]]]:
+    """Yield keys and texts of a shard that the model with a fingerprint has not embedded, at most `size` at once, in
+    the order of the keys.
+
+    Raises:
+        UserError: a text stands under another model's key.
+    """
     first, beyond = shard(number, of)
-    while batch := store.shard_to_embed(first, beyond, size):
+    while batch := store.shard_to_embed(first, beyond, size, fingerprint):
+        if any(embedding_key(fingerprint, text) != key for key, text in batch):
+            raise UserError(
+                "a text was staged for another embedding model",
+                where=str(store.folder),
+                do="Run `workbench index update` with the model of the index.",
+            )
         first = batch[-1][0] + b"\0"  # the least key that is greater
         yield batch
 

@@ -1,6 +1,6 @@
 """The truth of an index: its documents, chunks and embeddings in SQLite.
 
-What a build reads is staged beside what is live, so that the index answers as before until the build is complete, and
+What a build reads is staged beside what is live, so that the index answers as before until all of it is embedded, and
 a build that was killed goes on where it was. It knows nothing of files, models, usearch or tantivy.
 
 The database keeps its own books, by triggers: which texts wait for an embedding, which embeddings may have lost their
@@ -11,6 +11,7 @@ there is. A chunk that is live is never altered: it goes, and another comes.
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -162,6 +163,7 @@ class Store:
         Raises:
             UserError: it is damaged, or was written by a newer version.
         """
+        self.folder = folder
         self._database = connect(folder / FILE, MIGRATIONS, owner="library")
 
     def __enter__(self) -> Store:
@@ -300,26 +302,41 @@ class Store:
         """Forget a staged document."""
         self._database.execute("DELETE FROM documents WHERE path = ? AND live = 0", (path,))
 
-    def not_embedded(self) -> int:
-        """How many different texts have no embedding yet."""
-        return self._one("SELECT count(*) FROM to_embed")
+    def not_embedded(self, fingerprint: str | None = None, *, under: Sequence[str] | None = None) -> int:
+        """How many different texts have no embedding yet.
 
-    def next_to_embed(self, count: int) -> list[tuple[bytes, str]]:
-        """Keys and texts of the longest that have no embedding yet: of like length, so that little is padded."""
+        Args:
+            fingerprint: of the model that is to embed them; None counts those of all models. Texts of another wait,
+                too, where a build with that one was stopped.
+            under: only of what is staged at and below these paths.
+        """
+        if fingerprint is None:
+            return self._one("SELECT count(*) FROM to_embed")
+        waiting, values = self._waiting(fingerprint, under)
+        return self._database.execute(f"SELECT count(*) {waiting}", values).fetchone()[0]
+
+    def next_to_embed(
+        self, count: int, fingerprint: str, *, under: Sequence[str] | None = None
+    ) -> list[tuple[bytes, str]]:
+        """Keys and texts of the longest that a model has not embedded: of like length, so that little is padded.
+
+        Args:
+            count: how many, at most.
+            fingerprint, under: see `not_embedded`.
+        """
+        waiting, values = self._waiting(fingerprint, under)
         rows = self._rows(
-            "SELECT key, heading, text FROM to_embed JOIN chunks"
-            " ON chunks.id = (SELECT min(id) FROM chunks WHERE embedding = key) ORDER BY length DESC, key LIMIT ?",
-            count,
+            f"SELECT key, heading, chunks.text {waiting} ORDER BY length DESC, key LIMIT ?", *values, count
         )
         return [(key, embedded_text(heading, text)) for key, heading, text in rows]
 
-    def shard_to_embed(self, first: bytes, beyond: bytes, count: int) -> list[tuple[bytes, str]]:
-        """Keys from `first` on and below `beyond`, ascending, and texts of at most `count` that have no embedding."""
+    def shard_to_embed(self, first: bytes, beyond: bytes, count: int, fingerprint: str) -> list[tuple[bytes, str]]:
+        """Keys from `first` on and below `beyond`, ascending, and texts of at most `count` that a model, by its
+        fingerprint, has not embedded."""
+        waiting, values = self._waiting(fingerprint, None)
         rows = self._rows(
-            "SELECT key, heading, text FROM to_embed JOIN chunks"
-            " ON chunks.id = (SELECT min(id) FROM chunks WHERE embedding = key)"
-            " WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
-            first, beyond, count,
+            f"SELECT key, heading, chunks.text {waiting} AND key >= ? AND key < ? ORDER BY key LIMIT ?",
+            *values, first, beyond, count,
         )  # fmt: skip
         return [(key, embedded_text(heading, text)) for key, heading, text in rows]
 
@@ -551,6 +568,26 @@ class Store:
         if row is None:
             raise UserError(f"there is no document {name!r}", do="See `workbench index list NAME`.")
         return row["text"]
+
+    def _waiting(self, fingerprint: str, under: Sequence[str] | None) -> tuple[str, list[Any]]:
+        """The FROM and WHERE, and their values, that give what a model has not embedded, each with a chunk of it.
+
+        The last word of a document's form is the fingerprint of the model that its chunks are embedded by.
+        """
+        weights = f" {fingerprint}"
+        if under is None:
+            return (
+                "FROM to_embed JOIN chunks ON chunks.id = (SELECT min(chunks.id) FROM chunks"
+                " JOIN documents ON documents.id = document WHERE embedding = key AND substr(form, ?) = ?) WHERE 1",
+                [-len(weights), weights],
+            )
+        staged = self.documents(live=False, under=under).values()
+        documents = json.dumps([document.id for document in staged if document.form.endswith(weights)])
+        return (
+            "FROM to_embed JOIN chunks ON chunks.id = (SELECT min(id) FROM chunks WHERE embedding = key)"
+            " WHERE key IN (SELECT embedding FROM chunks WHERE document IN (SELECT value FROM json_each(?)))",
+            [documents],
+        )
 
     def _add_chunks(self, rows: Iterable[tuple[Any, ...]]) -> None:
         self._database.executemany(

@@ -82,6 +82,12 @@ def _writing(folder: Path) -> Iterator[Store]:
             yield store
     except OSError as error:
         raise UserError(f"cannot be written: {error}", where=f"index {folder.name}", do="Make room.") from None
+    except caches.DoubtError as doubt:
+        raise UserError(
+            f"its files are in doubt: {doubt}",
+            where=f"index {folder.name}",
+            do=f"Run `workbench index verify {folder.name}`.",
+        ) from None
     except ValueError as error:
         raise UserError(
             f"its database lacks what the index is made from ({error})",

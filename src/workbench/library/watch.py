@@ -26,7 +26,7 @@ from workbench.library.in_step import InStep
 from workbench.library.notices import NoNoticesError, Notices
 from workbench.library.store import FILE, Store
 from workbench.models.embed import Embedder
-from workbench.models.local import ensure
+from workbench.models.local import ensure, fingerprint
 from workbench.output import duration
 from workbench.workspace import Workspace
 
@@ -40,6 +40,7 @@ _RETRY = 2.0  # seconds
 _FEW = 16  # files that are read at once; of more, the rest is probably still being written
 _STILL = 0.5  # seconds without a change after which more than a few files count as all that change
 _LONGEST = 60.0  # seconds that they are waited for
+_IN_STEP = InStep("in step")
 _TICK = 1.0  # seconds between two looks at which indexes there are
 
 
@@ -70,6 +71,11 @@ class _Followed:
             self.began = self.began if self._pending else self.grew
             self._pending |= paths
         self._wake.set()
+
+    @property
+    def pending(self) -> bool:
+        """Whether the system told of a change that nobody took."""
+        return bool(self._pending)
 
     def take(self) -> set[str]:
         with self._lock:
@@ -198,6 +204,8 @@ class Follower:
 
     def _step(self, one: _Followed) -> None:
         if one.job is not None and self._job_goes_on(one, one.job):
+            if one.pending and one.job.status().state == "queued":
+                self._update_meanwhile(one)
             return
         self._watch(one)
         taken, every_file = one.take(), one.look
@@ -213,10 +221,7 @@ class Follower:
                 count = len(paths)
             else:
                 changes.check_there(store, one.sources)
-                paths = [Path(path) for path in changes.below(one.sources, map(Path, taken))]
-                found, _ = changes.find_below(store, one.sources, paths)
-                known = store.documents(live=True, under=[str(path) for path in paths])
-                count = len({str(each.path) for each in found} | known.keys())
+                paths, count = self._below(one, store, taken)
         if not count:
             one.job_rest = 0.0
             self._show(one, InStep("in step"))
@@ -235,7 +240,23 @@ class Follower:
         else:
             self._update(one, paths, count)
 
-    def _update(self, one: _Followed, paths: list[Path], count: int) -> None:
+    def _update_meanwhile(self, one: _Followed) -> None:
+        """Update what changes while the job waits for its turn, perhaps for hours; many files are left to it, too."""
+        told, taken = one.told, one.take()
+        with Store(one.folder) as store:
+            changes.check_there(store, one.sources)
+            paths, count = self._below(one, store, taken)
+        if 0 < count <= _FEW:
+            self._update(one, paths, count, then=told or InStep("updating"))
+
+    def _below(self, one: _Followed, store: Store, taken: set[str]) -> tuple[list[Path], int]:
+        """The paths that changed in the sources, and how many files that are."""
+        paths = [Path(path) for path in changes.below(one.sources, map(Path, taken))]
+        found, _ = changes.find_below(store, one.sources, paths)
+        known = store.documents(live=True, under=[str(path) for path in paths])
+        return paths, len({str(each.path) for each in found} | known.keys())
+
+    def _update(self, one: _Followed, paths: list[Path], count: int, *, then: InStep = _IN_STEP) -> None:
         begun = time.monotonic()
         self._show(one, InStep("updating", total=count))
         built = build(
@@ -253,7 +274,7 @@ class Follower:
         if built.read or built.removed or built.moved or built.embedded:
             self._updated(one.name)
             self._tell({"index": one.name, "state": "updated", "seconds": round(took, 3), **_figures(built)})
-        self._show(one, InStep("in step"))
+        self._show(one, then)
 
     def _job_goes_on(self, one: _Followed, job: JobFolder) -> bool:
         """Show how far the job is; once it has ended, every file is looked at again."""
@@ -338,8 +359,9 @@ def in_foreground(workspace: Workspace, name: str, tell: Callable[[dict[str, Any
     loaded: dict[str, Embedder] = {}
 
     def embedder(model: str) -> Embedder:
-        if model not in loaded:
-            loaded[model] = Embedder(ensure(model))
+        folder = ensure(model)
+        if model not in loaded or loaded[model].fingerprint != fingerprint(folder):  # the weights may be newer
+            loaded[model] = Embedder(folder)
         return loaded[model]
 
     follower = Follower(workspace, lambda: [name], embedder, jobs=False, tell=tell)

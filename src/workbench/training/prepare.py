@@ -131,7 +131,7 @@ def kind_of_pairs(method: str) -> str:
 def _retrieve(
     context: Context, recipe: Recipe, pairs: list[FrozenPair], samples: list[FrozenPair]
 ) -> tuple[list[FrozenPair], list[FrozenPair]]:
-    from workbench.library.index import Index, embedder_of
+    from workbench.library.index import Index, embedder_of, options_of
 
     assert recipe.context
     settings = recipe.context
@@ -145,10 +145,12 @@ def _retrieve(
     context.progress(0, message=f"Searching {settings.index} for the pairs' passages")
     index = Index(folder)
     embedder = embedder_of(index)
+    options = options_of(context.workspace.settings())  # as a chat searches
 
     def search(questions: Sequence[str], k: int) -> list[list[Hit]]:
         vectors = embedder.encode(questions, query=True)
-        return [index.search(question, vector, k) for question, vector in zip(questions, vectors, strict=True)]
+        found = zip(questions, vectors, strict=True)
+        return [index.search(question, vector, k, options) for question, vector in found]
 
     given, report = with_passages(pairs, search, settings, recipe.seed)
     context.message(
