@@ -1,0 +1,141 @@
+"""What a chat is put to: the hybrid of each pane, and which panes there are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from screens.conversation import MOST_PANES, Conversation
+from screens.hybrid_choices import HybridChoices, read_choices
+from screens.modals.choose_hybrid import choose_adapter, choose_index
+from screens.widgets.panes import Panes
+from workbench.errors import UserError
+from workbench.hybrid import Hybrid
+
+if TYPE_CHECKING:
+    from screens.chat import ChatScreen
+
+
+class ChatHybrids:
+    """Puts the hybrids of a chat together, and has panes come and go."""
+
+    def __init__(self, screen: ChatScreen, panes: Panes, *, changed: Callable[[], None]) -> None:
+        """`changed`: called when the chat goes on with other hybrids."""
+        self._screen, self._panes, self._changed = screen, panes, changed
+        self.choices: HybridChoices | None = None
+        """What there was at the last look; None before the first."""
+
+    async def read_choices(self) -> HybridChoices:
+        """What there is now.
+
+        Raises:
+            UserError: the settings have faults.
+        """
+        self.choices = await asyncio.to_thread(read_choices, self._screen.workspace)
+        return self.choices
+
+    @property
+    def current(self) -> Hybrid | None:
+        """That of the current pane; None before a chat is read."""
+        conversation = self._screen.conversation
+        return conversation.panes[self._panes.current] if conversation else None
+
+    # One hybrid
+
+    async def choose_adapter(self) -> None:
+        """Ask for the adapter of the current pane's hybrid.
+
+        Raises:
+            UserError: there is nothing to choose.
+        """
+        if (hybrid := self.current) is not None:
+            choices = await self.read_choices()
+
+            def chosen(run: str | None) -> None:
+                if run is not None:
+                    self._choose(choices.with_adapter(self.current or hybrid, run or None))
+
+            self._screen.app.push_screen(choose_adapter(choices, hybrid), chosen)
+
+    async def choose_index(self) -> None:
+        """Ask for the index of the current pane's hybrid.
+
+        Raises:
+            UserError: there is nothing to choose.
+        """
+        if (hybrid := self.current) is not None:
+
+            def chosen(index: str | None) -> None:
+                if index is not None:
+                    self._choose(replace(self.current or hybrid, rag=index or None))
+
+            self._screen.app.push_screen(choose_index(await self.read_choices(), hybrid), chosen)
+
+    def _choose(self, hybrid: Hybrid) -> None:
+        if (conversation := self._screen.conversation) is not None and hybrid != self.current:
+            panes = list(conversation.panes)
+            panes[self._panes.current] = hybrid
+            self._work(self._go_on_with(conversation, panes))
+
+    # Panes
+
+    def ask_arms(self) -> None:
+        """Have a pane for each of the four arms of the current hybrid; what it lacks is taken from what there is."""
+        self._work(self._ask_arms())
+
+    async def _ask_arms(self) -> None:
+        conversation, hybrid = self._screen.conversation, self.current
+        if conversation is None or hybrid is None:
+            return
+        full, choices = hybrid, await self.read_choices()
+        first = choices.first()
+        if not full.lora and first.lora:
+            full = choices.with_adapter(full, first.lora)
+        if not full.rag:
+            full = replace(full, rag=first.rag)
+        arms = list(dict.fromkeys(full.arms().values()))
+        if conversation.panes == arms:
+            arms = [hybrid]
+        elif len(arms) == 1:
+            raise UserError("there is neither an adapter nor an index", do="Train a run (3) or index documents (4).")
+        await self._go_on_with(conversation, arms)
+
+    def add_pane(self) -> None:
+        """Ask one hybrid more, an arm that is not there yet where there is one.
+
+        Raises:
+            UserError: there are as many as there may be.
+        """
+        if (conversation := self._screen.conversation) is None or (hybrid := self.current) is None:
+            return
+        if len(conversation.panes) == MOST_PANES:
+            raise UserError(f"there are {MOST_PANES} panes at most")
+        others = [arm for arm in hybrid.arms().values() if arm not in conversation.panes]
+        self._work(self._go_on_with(conversation, [*conversation.panes, (others or [hybrid])[0]]))
+
+    def remove_pane(self) -> None:
+        """Take the current pane away.
+
+        Raises:
+            UserError: it is the only one.
+        """
+        if (conversation := self._screen.conversation) is None or len(conversation.panes) == 1:
+            raise UserError("there is one pane at least")
+        panes = list(conversation.panes)
+        del panes[self._panes.current]
+        self._work(self._go_on_with(conversation, panes))
+
+    async def _go_on_with(self, conversation: Conversation, panes: Sequence[Hybrid]) -> None:
+        count = len(conversation.panes)
+        await conversation.configure(panes=panes)
+        if len(panes) != count:
+            had_focus = self._panes.transcript.has_focus
+            await self._panes.show(panes, conversation.turns())
+            if had_focus:
+                self._panes.transcript.focus()
+        self._changed()
+
+    def _work(self, work: Coroutine[Any, Any, object]) -> None:
+        self._screen.run_worker(work, group="chat-choose", exclusive=True, exit_on_error=False)
