@@ -7,6 +7,7 @@ answer a second later at most, whatever ends it.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -14,6 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from screens.rounds import Round, Turn, rounds_of
+from workbench import database
 from workbench.errors import UserError
 from workbench.hybrid import Hybrid
 from workbench.workspace import Workspace
@@ -33,13 +35,20 @@ Result = TypeVar("Result")
 
 
 async def with_store(workspace: Workspace, work: Callable[[ChatStore], Result]) -> Result:
-    """The result of some work on the store of chats, done in a thread: another process may be writing."""
+    """The result of some work on the store of chats, done in a thread: another process may be writing.
+
+    Raises:
+        UserError: the database cannot be read or written, or what `work` raises.
+    """
 
     def run() -> Result:
         from workbench.chat.history import ChatStore
 
-        with ChatStore(workspace.database) as store:
-            return work(store)
+        try:
+            with ChatStore(workspace.database) as store:
+                return work(store)
+        except sqlite3.Error as error:
+            raise database.fault(error, workspace.database) from error
 
     return await asyncio.to_thread(run)
 
