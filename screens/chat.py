@@ -59,7 +59,8 @@ class ChatScreen(CitationScreen):
         """The chat that is open; None before it is read."""
         self._panes = Panes()
         self._answers = ChatAnswers(self, self._panes, changed=self.show_state, heard=self._heard)
-        self._hybrids = ChatHybrids(self, self._panes, changed=self.show_state)
+        self.hybrids = ChatHybrids(self, self._panes, changed=self.show_state)
+        """What the chat is put to."""
         self._pairs = ChatPairs(self, changed=self.show_state)
         self._past = ChatPast(self)
         self._ready: str | None = None  # the hybrid that the server was asked to have ready
@@ -88,7 +89,7 @@ class ChatScreen(CitationScreen):
         self.run_worker(self._load, group="chat-load", exclusive=True, exit_on_error=False)
 
     async def _load(self) -> None:
-        choices = await self._hybrids.read_choices()
+        choices = await self.hybrids.read_choices()
         if self.conversation is None:
             chats = []
             if self.workspace.database.exists():
@@ -110,8 +111,9 @@ class ChatScreen(CitationScreen):
         await self._show_conversation(Conversation(self.workspace, *panes))
 
     async def _show_conversation(self, conversation: Conversation, at: int | None = None) -> None:
-        self.conversation, self._editing = conversation, None
-        await self._panes.show(conversation.panes, conversation.turns(), at)
+        async with self._panes.changing:
+            self.conversation, self._editing = conversation, None
+            await self._panes.show(conversation.panes, conversation.turns(), at)
         self._earlier()
         self.show_state()
 
@@ -124,9 +126,9 @@ class ChatScreen(CitationScreen):
         conversation, writing = self.conversation, self._answers.going
         several = conversation is not None and len(conversation.panes) > 1
         if conversation is not None:
-            pane = self._panes.current
+            pane = min(self._panes.current, len(conversation.panes) - 1)
             number = f"{pane + 1}/{len(conversation.panes)}" if several else ""
-            self.query_one(HybridBar).show(conversation.panes[pane], self._hybrids.choices, number)
+            self.query_one(HybridBar).show(conversation.panes[pane], self.hybrids.choices, number)
             self._panes.show_hybrids(conversation.panes)
             begun = bool(conversation.rounds) or several
             self.query_one("#welcome").display = not begun
@@ -171,7 +173,12 @@ class ChatScreen(CitationScreen):
             self._answers.ask(self.conversation, question, refused=partial(self._keep_in_input, question))
 
     async def _ask_in_branch(self, conversation: Conversation, edited: Round, question: str) -> None:
-        await self.open_chat(await conversation.branch(edited, before=True))
+        try:
+            await self.open_chat(await conversation.branch(edited, before=True))
+        except BaseException:
+            if self.is_attached:
+                self._keep_in_input(question)
+            raise
         self._ask(question)
 
     def _heard(self, turn: Turn) -> None:
@@ -247,7 +254,7 @@ class ChatScreen(CitationScreen):
         conversation, turn = self.conversation, self._panes.transcript.current
         if conversation is not None and turn is not None:
             for each in conversation.rounds:
-                if each.in_pane(conversation.ids[self._panes.current]) is turn:
+                if conversation.in_pane(each, conversation.ids[self._panes.current]) is turn:
                     return conversation, each, turn
         raise UserError("nothing was asked yet", do="Write a question.")
 
@@ -270,21 +277,21 @@ class ChatScreen(CitationScreen):
             self.query_one(ChatInput).focus()
 
     async def action_adapter(self) -> None:
-        await self._hybrids.choose_adapter()
+        await self.hybrids.choose_adapter()
 
     async def action_index(self) -> None:
-        await self._hybrids.choose_index()
+        await self.hybrids.choose_index()
 
     # Panes
 
     def action_arms(self) -> None:
-        self._hybrids.ask_arms()
+        self.hybrids.ask_arms()
 
     def action_add_pane(self) -> None:
-        self._hybrids.add_pane()
+        self.hybrids.add_pane()
 
     def action_remove_pane(self) -> None:
-        self._hybrids.remove_pane()
+        self.hybrids.remove_pane()
 
     def action_pane(self, step: int) -> None:
         focused = isinstance(self.focused, Transcript)
@@ -295,8 +302,8 @@ class ChatScreen(CitationScreen):
     # The current answer
 
     def action_regenerate(self) -> None:
-        conversation, asked, turn = self._current()
-        self._answers.ask_again(conversation, asked, turn, str(conversation.panes[self._panes.current]))
+        conversation, asked, _ = self._current()
+        self._answers.ask_again(conversation, asked, str(self.hybrids.current))
 
     async def action_other(self, step: int) -> None:
         conversation, asked, turn = self._current()
@@ -304,7 +311,7 @@ class ChatScreen(CitationScreen):
         at = answers.index(turn) + step
         if 0 <= at < len(answers):
             await conversation.show(asked, answers[at])
-            await self._panes.transcript.replace(turn, answers[at])
+            await self._panes.update(conversation.turns())
 
     def action_edit(self) -> None:
         _, self._editing, turn = self._current()
@@ -316,7 +323,7 @@ class ChatScreen(CitationScreen):
     async def action_branch(self) -> None:
         conversation, asked, _ = self._current()
         await self.open_chat(await conversation.branch(asked))
-        self.app.tell("This is the branch; the chat that it came from is in the list (o).")
+        self.app.tell("This is the branch; the chat that it came from is in the list (ctrl+o).")
 
     def action_copy(self) -> None:
         _, _, turn = self._current()
@@ -350,7 +357,10 @@ class ChatScreen(CitationScreen):
 
     def action_better(self) -> None:
         conversation, asked, turn = self._current()
-        show = partial(self._show_again, conversation)
+
+        async def show() -> None:  # what the chat goes on with may be another answer
+            await self._panes.update(conversation.turns())
+
         self._work(self._pairs.prefer(conversation, asked, turn, show), "chat-pairs")
 
     def action_correct(self) -> None:
@@ -362,13 +372,7 @@ class ChatScreen(CitationScreen):
 
     async def _undo(self, conversation: Conversation, asked: Round) -> None:
         await self._pairs.undo(conversation, asked)
-        await self._show_again(conversation)
-
-    async def _show_again(self, conversation: Conversation) -> None:
-        """What the chat goes on with may be another answer."""
-        for place, turns in enumerate(conversation.turns()):
-            if (transcript := self._panes.transcript_of(place)) is not None:
-                await transcript.update(turns)
+        await self._panes.update(conversation.turns())
 
     def action_dataset(self) -> None:
         if self.conversation is not None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from screens.conversation import MOST_PANES, Conversation
 from screens.hybrid_choices import HybridChoices, read_choices
@@ -40,7 +40,8 @@ class ChatHybrids:
     def current(self) -> Hybrid | None:
         """That of the current pane; None before a chat is read."""
         conversation = self._screen.conversation
-        return conversation.panes[self._panes.current] if conversation else None
+        # While panes are taken away the current one may be one of them.
+        return conversation.panes[min(self._panes.current, len(conversation.panes) - 1)] if conversation else None
 
     # One hybrid
 
@@ -74,68 +75,82 @@ class ChatHybrids:
             self._screen.app.push_screen(choose_index(await self.read_choices(), hybrid), chosen)
 
     def _choose(self, hybrid: Hybrid) -> None:
-        if (conversation := self._screen.conversation) is not None and hybrid != self.current:
-            panes = list(conversation.panes)
-            panes[self._panes.current] = hybrid
-            self._work(self._go_on_with(conversation, panes))
+        async def choose() -> None:
+            if (conversation := self._screen.conversation) is not None and hybrid != self.current:
+                panes = list(conversation.panes)
+                panes[self._panes.current] = hybrid
+                await self._go_on_with(conversation, panes)
+
+        self._change(choose)
 
     # Panes
 
     def ask_arms(self) -> None:
         """Have a pane for each of the four arms of the current hybrid; what it lacks is taken from what there is."""
-        self._work(self._ask_arms())
 
-    async def _ask_arms(self) -> None:
-        conversation, hybrid = self._screen.conversation, self.current
-        if conversation is None or hybrid is None:
-            return
-        full, choices = hybrid, await self.read_choices()
-        first = choices.first()
-        if not full.lora and first.lora:
-            full = choices.with_adapter(full, first.lora)
-        if not full.rag:
-            full = replace(full, rag=first.rag)
-        arms = list(dict.fromkeys(full.arms().values()))
-        if conversation.panes == arms:
-            arms = [hybrid]
-        elif len(arms) == 1:
-            raise UserError("there is neither an adapter nor an index", do="Train a run (3) or index documents (4).")
-        await self._go_on_with(conversation, arms)
+        async def ask_arms() -> None:
+            conversation, hybrid = self._screen.conversation, self.current
+            if conversation is None or hybrid is None:
+                return
+            full, choices = hybrid, await self.read_choices()
+            first = choices.first()
+            if not full.lora and first.lora and full.base not in choices.remotes:
+                full = choices.with_adapter(full, first.lora)
+            if not full.rag:
+                full = replace(full, rag=first.rag)
+            arms = list(dict.fromkeys(full.arms().values()))
+            if conversation.panes == arms:
+                arms = [hybrid]
+            elif len(arms) == 1:
+                raise UserError(
+                    "there is neither an adapter nor an index", do="Train a run (3) or index documents (4)."
+                )
+            await self._go_on_with(conversation, arms)
+
+        self._change(ask_arms)
 
     def add_pane(self) -> None:
-        """Ask one hybrid more, an arm that is not there yet where there is one.
+        """Ask one hybrid more, an arm that is not there yet where there is one."""
 
-        Raises:
-            UserError: there are as many as there may be.
-        """
-        if (conversation := self._screen.conversation) is None or (hybrid := self.current) is None:
-            return
-        if len(conversation.panes) == MOST_PANES:
-            raise UserError(f"there are {MOST_PANES} panes at most")
-        others = [arm for arm in hybrid.arms().values() if arm not in conversation.panes]
-        self._work(self._go_on_with(conversation, [*conversation.panes, (others or [hybrid])[0]]))
+        async def add_pane() -> None:
+            if (conversation := self._screen.conversation) is None or (hybrid := self.current) is None:
+                return
+            if len(conversation.panes) == MOST_PANES:
+                raise UserError(f"there are {MOST_PANES} panes at most")
+            others = [arm for arm in hybrid.arms().values() if arm not in conversation.panes]
+            await self._go_on_with(conversation, [*conversation.panes, (others or [hybrid])[0]])
+
+        self._change(add_pane)
 
     def remove_pane(self) -> None:
-        """Take the current pane away.
+        """Take the current pane away."""
 
-        Raises:
-            UserError: it is the only one.
-        """
-        if (conversation := self._screen.conversation) is None or len(conversation.panes) == 1:
-            raise UserError("there is one pane at least")
-        panes = list(conversation.panes)
-        del panes[self._panes.current]
-        self._work(self._go_on_with(conversation, panes))
+        async def remove_pane() -> None:
+            if (conversation := self._screen.conversation) is None or len(conversation.panes) == 1:
+                raise UserError("there is one pane at least")
+            panes, ids = list(conversation.panes), list(conversation.ids)
+            del panes[self._panes.current], ids[self._panes.current]
+            await self._go_on_with(conversation, panes, ids)
 
-    async def _go_on_with(self, conversation: Conversation, panes: Sequence[Hybrid]) -> None:
+        self._change(remove_pane)
+
+    async def _go_on_with(
+        self, conversation: Conversation, panes: Sequence[Hybrid], ids: Sequence[int] | None = None
+    ) -> None:
         count = len(conversation.panes)
-        await conversation.configure(panes=panes)
+        await conversation.configure(panes=panes, ids=ids)
         if len(panes) != count:
             had_focus = self._panes.transcript.has_focus
             await self._panes.show(panes, conversation.turns())
             if had_focus:
                 self._panes.transcript.focus()
-        self._changed()
 
-    def _work(self, work: Coroutine[Any, Any, object]) -> None:
-        self._screen.run_worker(work, group="chat-choose", exclusive=True, exit_on_error=False)
+    def _change(self, change: Callable[[], Awaitable[None]]) -> None:
+        """One change after the other, and none while a question is added to the panes."""
+
+        async def one() -> None:
+            async with self._panes.changing:
+                await change()
+            self._changed()
+
+        self._screen.run_worker(one(), group="chat-choose", exit_on_error=False)

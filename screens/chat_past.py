@@ -81,7 +81,9 @@ class ChatPast:
 
         def named(path: str | None) -> None:
             if path and path.strip():
-                self._screen.run_worker(self._write(chat.id, path.strip()), group="chat-export", exclusive=True, exit_on_error=False)
+                self._screen.run_worker(
+                    self._write(chat.id, path.strip()), group="chat-export", exclusive=True, exit_on_error=False
+                )
 
         self._screen.app.push_screen(dialog, named)
 
