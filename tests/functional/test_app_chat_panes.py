@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -218,8 +219,12 @@ async def test_of_two_equal_hybrids_the_current_pane_is_taken_away(furnished: Wo
 
 
 async def test_a_question_sent_while_panes_still_come_and_go_is_asked_in_each_of_them(
-    furnished: Workspace, settle: Settle
+    furnished: Workspace, settle: Settle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def slowly(settings: Callable[[Workspace], Any]) -> Callable[[Workspace], Any]:
+        return lambda workspace: (time.sleep(0.2), settings(workspace))[1]
+
+    monkeypatch.setattr(Workspace, "settings", slowly(Workspace.settings))
     engine = EachItsOwn()
     with serving(furnished, engine):
         async with WorkbenchApp(furnished).run_test(size=(100, 30)) as pilot:
@@ -231,9 +236,9 @@ async def test_a_question_sent_while_panes_still_come_and_go_is_asked_in_each_of
                 await settle(pilot)
                 assert len(engine.asked) == count == len(hybrids(pilot))
                 for transcript in pilot.app.screen.query(Transcript):
-                    turns = transcript._turns
-                    assert [turn.question for turn in turns] == ["One?", "Two?", "Three?"][: len(turns)]
-                    assert turns[-1].question == question
+                    asked = [turn.question for turn in transcript._turns]
+                    assert asked == ["One?", "Two?", "Three?"][: len(asked)]
+                    assert asked[-1] == question
 
 
 async def test_escape_while_an_answer_is_written_down_keeps_it_once(
