@@ -213,6 +213,10 @@ class ChatScreen(CitationScreen):
         """The answer that the keys are about: the current one of the current pane."""
         return self._panes.transcript.current_view
 
+    async def show_turn(self) -> None:
+        """Bring that answer into sight."""
+        await self._panes.transcript.show_current()
+
     @on(Transcript.TurnChosen)
     def _turn_chosen(self, event: Transcript.TurnChosen) -> None:
         if event.transcript is self._panes.transcript:

@@ -18,6 +18,7 @@ from screens.widgets.transcript import Transcript
 from screens.widgets.turn_view import TurnView
 from workbench.errors import UserError
 from workbench.hybrid import Hybrid
+from workbench.text import for_terminal
 
 if TYPE_CHECKING:
     from screens.chat import ChatScreen
@@ -221,6 +222,8 @@ class ChatAnswers:
         app = self._screen.app
         if not await asyncio.to_thread(self.server.runs):
             words = "Starting the server"
+        elif app.server is not None and app.server.loading:
+            words = f"Loading {for_terminal(app.server.loading, one_line=True)}"
         elif app.server is None or app.server.model is None:
             words = "Loading the model"
         else:

@@ -186,6 +186,11 @@ class Transcript(VerticalScroll, inherit_bindings=False):
         self._held = (self._turns[at], 0)
         self.refresh(layout=True)
 
+    async def show_current(self) -> None:
+        """Bring the current turn into sight."""
+        if self._current in self._turns:
+            await self.go_to(self._turns.index(self._current))
+
     # Which turns are mounted
 
     def _reckoned(self) -> list[int]:
