@@ -81,7 +81,7 @@ class ChatScreen(CitationScreen):
 
     async def on_unmount(self) -> None:
         self._pairs.close()
-        await self._answers.server.close()
+        await self._answers.close()
 
     # What there is
 
@@ -126,7 +126,7 @@ class ChatScreen(CitationScreen):
         conversation, writing = self.conversation, self._answers.going
         several = conversation is not None and len(conversation.panes) > 1
         if conversation is not None:
-            pane = min(self._panes.current, len(conversation.panes) - 1)
+            pane = self.hybrids.place
             number = f"{pane + 1}/{len(conversation.panes)}" if several else ""
             self.query_one(HybridBar).show(conversation.panes[pane], self.hybrids.choices, number)
             self._panes.show_hybrids(conversation.panes)
@@ -258,7 +258,7 @@ class ChatScreen(CitationScreen):
         conversation, turn = self.conversation, self._panes.transcript.current
         if conversation is not None and turn is not None:
             for each in conversation.rounds:
-                if conversation.in_pane(each, conversation.ids[self._panes.current]) is turn:
+                if conversation.in_pane(each, conversation.ids[self.hybrids.place]) is turn:
                     return conversation, each, turn
         raise UserError("nothing was asked yet", do="Write a question.")
 
@@ -307,7 +307,7 @@ class ChatScreen(CitationScreen):
 
     def action_regenerate(self) -> None:
         conversation, asked, _ = self._current()
-        self._answers.ask_again(conversation, asked, str(self.hybrids.current))
+        self._answers.ask_again(conversation, asked, self.hybrids.place)
 
     async def action_other(self, step: int) -> None:
         conversation, asked, turn = self._current()

@@ -40,7 +40,7 @@ class ChatAnswers:
         """
         self._screen, self._panes, self._changed, self._heard = screen, panes, changed, heard
         self._worker: Worker[None] | None = None
-        self._stopping = False
+        self._stopping = self._leaving = False
 
     @cached_property
     def server(self) -> ServerClient:
@@ -62,15 +62,23 @@ class ChatAnswers:
         """
         self._start(partial(self._ask, conversation, question, refused))
 
-    def ask_again(self, conversation: Conversation, asked: Round, hybrid: str) -> None:
-        """Another answer in the current pane."""
-        self._start(partial(self._ask_again, conversation, asked, hybrid))
+    def ask_again(self, conversation: Conversation, asked: Round, place: int) -> None:
+        """Another answer in the pane at a place."""
+        turn = Turn(asked.question, str(conversation.panes[place]), pane=conversation.ids[place])
+        self._start(partial(self._ask_again, conversation, asked, turn))
 
     def stop(self) -> None:
         """Stop; what came is kept."""
         if self._worker is not None and not self._stopping:
             self._stopping = True
             self._worker.cancel()
+
+    async def close(self) -> None:
+        """End with the app: what came is kept, and what was asked."""
+        self._leaving = True
+        if self._worker is not None:
+            self._worker.cancel()
+        await self.server.close()
 
     def _start(self, work: Callable[[], Awaitable[None]]) -> None:
         self._stopping = False
@@ -79,7 +87,6 @@ class ChatAnswers:
 
     async def _ask(self, conversation: Conversation, question: str, refused: Callable[[], None]) -> None:
         asked, turns = Round(question), list[Turn]()
-        leaving = False
         try:
             async with self._panes.changing:
                 if self._screen.conversation is not conversation:
@@ -87,11 +94,11 @@ class ChatAnswers:
                 await self._begin(conversation, asked, turns)
             await self._answer_all(conversation, asked, turns)
         except asyncio.CancelledError:
-            leaving = not self._stopping  # the app ends: what was asked stays in the chat, as not answered
+            self._leaving |= not self._stopping
             raise
         finally:
             self._worker = None
-            if not leaving:
+            if not self._leaving:  # the app ends: what was asked stays in the chat, as not answered
                 await self._tidy(conversation, asked, turns)
                 if not any(turn.answer and turn.state != "failed" for turn in asked.all):
                     refused()
@@ -177,22 +184,20 @@ class ChatAnswers:
             else:
                 await transcript.remove_turn(turn)
 
-    async def _ask_again(self, conversation: Conversation, asked: Round, hybrid: str) -> None:
-        pane = conversation.ids[self._panes.current]
-        turn = Turn(asked.question, hybrid, pane=pane)
-        first = pane not in asked.answers
-        asked.add(turn)
-        leaving = False
+    async def _ask_again(self, conversation: Conversation, asked: Round, turn: Turn) -> None:
+        first = turn.pane not in asked.answers
         try:
-            await self._panes.update(conversation.turns())
+            async with self._panes.changing:
+                asked.add(turn)
+                await self._panes.update(conversation.turns())
             await self._answer(conversation, asked, turn, again=not first)
         except asyncio.CancelledError:
-            leaving = not self._stopping
+            self._leaving |= not self._stopping
             raise
         finally:
             self._worker = None
-            if not leaving:
-                if turn.state == "waiting" and turn in asked.answers.get(pane, []):
+            if not self._leaving:
+                if turn.state == "waiting" and turn in asked.answers.get(turn.pane, []):
                     asked.drop(turn)  # it was stopped before it was asked for
                 await self._panes.update(conversation.turns())
                 self._changed()

@@ -37,11 +37,16 @@ class ChatHybrids:
         return self.choices
 
     @property
+    def place(self) -> int:
+        """That of the current pane among those that the chat goes on with; one that is just taken away has none."""
+        conversation = self._screen.conversation
+        return min(self._panes.current, len(conversation.panes) - 1) if conversation else 0
+
+    @property
     def current(self) -> Hybrid | None:
         """That of the current pane; None before a chat is read."""
         conversation = self._screen.conversation
-        # While panes are taken away the current one may be one of them.
-        return conversation.panes[min(self._panes.current, len(conversation.panes) - 1)] if conversation else None
+        return conversation.panes[self.place] if conversation else None
 
     # One hybrid
 
@@ -78,7 +83,7 @@ class ChatHybrids:
         async def choose() -> None:
             if (conversation := self._screen.conversation) is not None and hybrid != self.current:
                 panes = list(conversation.panes)
-                panes[self._panes.current] = hybrid
+                panes[self.place] = hybrid
                 await self._go_on_with(conversation, panes)
 
         self._change(choose)
@@ -129,7 +134,7 @@ class ChatHybrids:
             if (conversation := self._screen.conversation) is None or len(conversation.panes) == 1:
                 raise UserError("there is one pane at least")
             panes, ids = list(conversation.panes), list(conversation.ids)
-            del panes[self._panes.current], ids[self._panes.current]
+            del panes[self.place], ids[self.place]
             await self._go_on_with(conversation, panes, ids)
 
         self._change(remove_pane)
