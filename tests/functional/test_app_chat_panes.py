@@ -318,6 +318,33 @@ async def test_a_question_in_other_words_begins_a_branch(furnished: Workspace, s
         assert [chat.branched_from for chat in store.chats()] == [2, 1, None]
 
 
+async def test_a_question_is_not_lost_with_its_branch_nor_with_the_app(
+    workspace: Workspace, settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr(ChatStore, "branch", fails)
+    engine = EachItsOwn()
+    with serving(workspace, engine):
+        async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+            await press(pilot, settle, "5")
+            await ask(pilot, settle, "First?")
+            await press(pilot, settle, "escape", "e", "!", "enter")
+            assert told(pilot)[-1] == "the disk is full"
+            assert pilot.app.screen.query_one(ChatInput).text == "First?!"
+            await press(pilot, settle, "escape", "escape")
+            monkeypatch.setattr(engine, "answer", FakeEngine(says=[], endless=True).answer)
+            pilot.app.screen.query_one(ChatInput).set_text("Second?")
+            pilot.app.screen.query_one(ChatInput).focus()
+            await pilot.press("enter")
+            await until(pilot, lambda: "Reading the question" in painted(pilot))
+        async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+            await settle(pilot)
+            assert "Second?" in painted(pilot)
+            assert "not answered" in painted(pilot)
+
+
 async def test_settings_of_a_chat_reach_the_server_and_are_kept_as_a_preset(
     furnished: Workspace, settle: Settle
 ) -> None:
