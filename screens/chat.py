@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Coroutine
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,14 +15,13 @@ from textual.content import Content
 from textual.widgets import Markdown, Static, TextArea
 
 from screens.chat_answers import ChatAnswers
+from screens.chat_hybrids import ChatHybrids
 from screens.chat_pairs import ChatPairs
 from screens.chat_past import ChatPast
 from screens.citations import CitationScreen
 from screens.commands import bindings
-from screens.conversation import MOST_PANES, Conversation, Round, Turn, with_store
-from screens.hybrid_choices import HybridChoices, read_choices
+from screens.conversation import Conversation, Round, Turn, with_store
 from screens.modals.choose import Choice, Choose
-from screens.modals.choose_hybrid import choose_adapter, choose_index
 from screens.widgets.chat_input import ChatInput
 from screens.widgets.hybrid_bar import HybridBar
 from screens.widgets.panes import Panes
@@ -57,11 +55,12 @@ class ChatScreen(CitationScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._choices: HybridChoices | None = None
         self.conversation: Conversation | None = None
         """The chat that is open; None before it is read."""
         self._panes = Panes()
         self._answers = ChatAnswers(self, self._panes, changed=self.show_state, heard=self._heard)
+        self.hybrids = ChatHybrids(self, self._panes, changed=self.show_state)
+        """What the chat is put to."""
         self._pairs = ChatPairs(self, changed=self.show_state)
         self._past = ChatPast(self)
         self._ready: str | None = None  # the hybrid that the server was asked to have ready
@@ -82,7 +81,7 @@ class ChatScreen(CitationScreen):
 
     async def on_unmount(self) -> None:
         self._pairs.close()
-        await self._answers.server.close()
+        await self._answers.close()
 
     # What there is
 
@@ -90,7 +89,7 @@ class ChatScreen(CitationScreen):
         self.run_worker(self._load, group="chat-load", exclusive=True, exit_on_error=False)
 
     async def _load(self) -> None:
-        self._choices = choices = await asyncio.to_thread(read_choices, self.workspace)
+        choices = await self.hybrids.read_choices()
         if self.conversation is None:
             chats = []
             if self.workspace.database.exists():
@@ -112,8 +111,9 @@ class ChatScreen(CitationScreen):
         await self._show_conversation(Conversation(self.workspace, *panes))
 
     async def _show_conversation(self, conversation: Conversation, at: int | None = None) -> None:
-        self.conversation, self._editing = conversation, None
-        await self._panes.show(conversation.panes, conversation.turns(), at)
+        async with self._panes.changing:
+            self.conversation, self._editing = conversation, None
+            await self._panes.show(conversation.panes, conversation.turns(), at)
         self._earlier()
         self.show_state()
 
@@ -126,9 +126,9 @@ class ChatScreen(CitationScreen):
         conversation, writing = self.conversation, self._answers.going
         several = conversation is not None and len(conversation.panes) > 1
         if conversation is not None:
-            pane = self._panes.current
+            pane = self.hybrids.place
             number = f"{pane + 1}/{len(conversation.panes)}" if several else ""
-            self.query_one(HybridBar).show(self._hybrid or conversation.panes[0], self._choices, number)
+            self.query_one(HybridBar).show(conversation.panes[pane], self.hybrids.choices, number)
             self._panes.show_hybrids(conversation.panes)
             begun = bool(conversation.rounds) or several
             self.query_one("#welcome").display = not begun
@@ -173,7 +173,12 @@ class ChatScreen(CitationScreen):
             self._answers.ask(self.conversation, question, refused=partial(self._keep_in_input, question))
 
     async def _ask_in_branch(self, conversation: Conversation, edited: Round, question: str) -> None:
-        await self.open_chat(await conversation.branch(edited, before=True))
+        try:
+            await self.open_chat(await conversation.branch(edited, before=True))
+        except BaseException:
+            if self.is_attached:
+                self._keep_in_input(question)
+            raise
         self._ask(question)
 
     def _heard(self, turn: Turn) -> None:
@@ -207,6 +212,10 @@ class ChatScreen(CitationScreen):
     def turn_view(self) -> TurnView | None:
         """The answer that the keys are about: the current one of the current pane."""
         return self._panes.transcript.current_view
+
+    async def show_turn(self) -> None:
+        """Bring that answer into sight."""
+        await self._panes.transcript.show_current()
 
     @on(Transcript.TurnChosen)
     def _turn_chosen(self, event: Transcript.TurnChosen) -> None:
@@ -249,7 +258,7 @@ class ChatScreen(CitationScreen):
         conversation, turn = self.conversation, self._panes.transcript.current
         if conversation is not None and turn is not None:
             for each in conversation.rounds:
-                if each.in_pane(conversation.ids[self._panes.current]) is turn:
+                if conversation.in_pane(each, conversation.ids[self.hybrids.place]) is turn:
                     return conversation, each, turn
         raise UserError("nothing was asked yet", do="Write a question.")
 
@@ -272,84 +281,21 @@ class ChatScreen(CitationScreen):
             self.query_one(ChatInput).focus()
 
     async def action_adapter(self) -> None:
-        if (hybrid := self._hybrid) is not None:
-            choices = await self._read_choices()
-
-            def chosen(run: str | None) -> None:
-                if run is not None:
-                    self._choose(choices.with_adapter(self._hybrid or hybrid, run or None))
-
-            self.app.push_screen(choose_adapter(choices, hybrid), chosen)
+        await self.hybrids.choose_adapter()
 
     async def action_index(self) -> None:
-        if (hybrid := self._hybrid) is not None:
-
-            def chosen(index: str | None) -> None:
-                if index is not None:
-                    self._choose(replace(self._hybrid or hybrid, rag=index or None))
-
-            self.app.push_screen(choose_index(await self._read_choices(), hybrid), chosen)
-
-    @property
-    def _hybrid(self) -> Hybrid | None:
-        """That of the current pane."""
-        return self.conversation.panes[self._panes.current] if self.conversation else None
-
-    async def _read_choices(self) -> HybridChoices:
-        self._choices = await asyncio.to_thread(read_choices, self.workspace)
-        return self._choices
-
-    def _choose(self, hybrid: Hybrid) -> None:
-        if (conversation := self.conversation) is not None and hybrid != self._hybrid:
-            panes = list(conversation.panes)
-            panes[self._panes.current] = hybrid
-            self._work(self._go_on_with(conversation, panes), "chat-choose")
+        await self.hybrids.choose_index()
 
     # Panes
 
-    async def _go_on_with(self, conversation: Conversation, panes: list[Hybrid]) -> None:
-        count = len(conversation.panes)
-        await conversation.configure(panes=panes)
-        if len(panes) != count:
-            had_focus = self._panes.transcript.has_focus
-            await self._panes.show(panes, conversation.turns())
-            if had_focus:
-                self._panes.transcript.focus()
-        self.show_state()
-
-    async def action_arms(self) -> None:
-        """The four arms of the current hybrid; what it lacks is taken from what there is."""
-        conversation, hybrid = self.conversation, self._hybrid
-        if conversation is None or hybrid is None:
-            return
-        full, choices = hybrid, await self._read_choices()
-        first = choices.first()
-        if not full.lora and first.lora:
-            full = choices.with_adapter(full, first.lora)
-        if not full.rag:
-            full = replace(full, rag=first.rag)
-        arms = list(dict.fromkeys(full.arms().values()))
-        if conversation.panes == arms:
-            arms = [hybrid]
-        elif len(arms) == 1:
-            raise UserError("there is neither an adapter nor an index", do="Train a run (3) or index documents (4).")
-        self._work(self._go_on_with(conversation, arms), "chat-choose")
+    def action_arms(self) -> None:
+        self.hybrids.ask_arms()
 
     def action_add_pane(self) -> None:
-        if (conversation := self.conversation) is None or (hybrid := self._hybrid) is None:
-            return
-        if len(conversation.panes) == MOST_PANES:
-            raise UserError(f"there are {MOST_PANES} panes at most")
-        # One that is not there yet, where there is one.
-        others = [arm for arm in hybrid.arms().values() if arm not in conversation.panes]
-        self._work(self._go_on_with(conversation, [*conversation.panes, (others or [hybrid])[0]]), "chat-choose")
+        self.hybrids.add_pane()
 
     def action_remove_pane(self) -> None:
-        if (conversation := self.conversation) is None or len(conversation.panes) == 1:
-            raise UserError("there is one pane at least")
-        panes = list(conversation.panes)
-        del panes[self._panes.current]
-        self._work(self._go_on_with(conversation, panes), "chat-choose")
+        self.hybrids.remove_pane()
 
     def action_pane(self, step: int) -> None:
         focused = isinstance(self.focused, Transcript)
@@ -360,9 +306,8 @@ class ChatScreen(CitationScreen):
     # The current answer
 
     def action_regenerate(self) -> None:
-        conversation, asked, turn = self._current()
-        hybrid = self._hybrid
-        self._answers.ask_again(conversation, asked, turn, str(hybrid))
+        conversation, asked, _ = self._current()
+        self._answers.ask_again(conversation, asked, self.hybrids.place)
 
     async def action_other(self, step: int) -> None:
         conversation, asked, turn = self._current()
@@ -370,7 +315,7 @@ class ChatScreen(CitationScreen):
         at = answers.index(turn) + step
         if 0 <= at < len(answers):
             await conversation.show(asked, answers[at])
-            await self._panes.transcript.replace(turn, answers[at])
+            await self._panes.update(conversation.turns())
 
     def action_edit(self) -> None:
         _, self._editing, turn = self._current()
@@ -382,7 +327,7 @@ class ChatScreen(CitationScreen):
     async def action_branch(self) -> None:
         conversation, asked, _ = self._current()
         await self.open_chat(await conversation.branch(asked))
-        self.app.tell("This is the branch; the chat that it came from is in the list (o).")
+        self.app.tell("This is the branch; the chat that it came from is in the list (ctrl+o).")
 
     def action_copy(self) -> None:
         _, _, turn = self._current()
@@ -416,7 +361,10 @@ class ChatScreen(CitationScreen):
 
     def action_better(self) -> None:
         conversation, asked, turn = self._current()
-        show = partial(self._show_again, conversation)
+
+        async def show() -> None:  # what the chat goes on with may be another answer
+            await self._panes.update(conversation.turns())
+
         self._work(self._pairs.prefer(conversation, asked, turn, show), "chat-pairs")
 
     def action_correct(self) -> None:
@@ -428,13 +376,7 @@ class ChatScreen(CitationScreen):
 
     async def _undo(self, conversation: Conversation, asked: Round) -> None:
         await self._pairs.undo(conversation, asked)
-        await self._show_again(conversation)
-
-    async def _show_again(self, conversation: Conversation) -> None:
-        """What the chat goes on with may be another answer."""
-        for place, turns in enumerate(conversation.turns()):
-            if (transcript := self._panes.transcript_of(place)) is not None:
-                await transcript.update(turns)
+        await self._panes.update(conversation.turns())
 
     def action_dataset(self) -> None:
         if self.conversation is not None:

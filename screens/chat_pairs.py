@@ -26,9 +26,9 @@ _FIRST_DATASET = "from-chat"
 class ChatPairs:
     """Makes pairs of a round, and takes them back.
 
-    A pair's prompt is what all panes were told: the chat up to the question, with the system prompt if the chat has
-    one of its own. Where it has none the run that learns from it puts its own before it, as for every pair; and the
-    passages, too, are found anew by a run that learns with the library.
+    A pair's prompt is what its answers were told: the chat up to the question as it was then, with the system prompt if
+    the chat had one of its own. Where it had none the run that learns from it puts its own before it, as for every
+    pair; and the passages, too, are found anew by a run that learns with the library.
     """
 
     def __init__(self, screen: WorkbenchScreen, *, changed: Callable[[], None]) -> None:
@@ -95,14 +95,20 @@ class ChatPairs:
         others = {
             normalised(turn.answer): turn.answer
             for turn in asked.all
-            if turn.state == "answered" and normalised(turn.answer) != normalised(better.answer)
+            if turn.state == "answered"
+            and normalised(turn.answer) != normalised(better.answer)
+            and turn.figures.get("asked") == better.figures.get("asked")
         }
         if not others:
-            raise UserError("there is no other answer", do="f4 asks the four arms, f5 answers again.")
+            raise UserError(
+                "there is no other answer to the same prompt", do="f4 asks the four arms, f5 answers again."
+            )
         if not self.dataset_of(conversation):
             await self.choose_dataset(conversation, partial(self.prefer, conversation, asked, better, done))
             return
-        pairs = [self._pair(conversation, asked, chosen=better.answer, rejected=other) for other in others.values()]
+        pairs = [
+            self._pair(conversation, asked, better, chosen=better.answer, rejected=other) for other in others.values()
+        ]
         await self._take_out(conversation, asked, tag="preference")
         added = await self._add(conversation, pairs, "chosen in a chat")
         await conversation.prefer(asked, better)
@@ -125,7 +131,7 @@ class ChatPairs:
             return
 
         async def save(texts: dict[str, str]) -> None:
-            pair = self._pair(conversation, asked, completion=texts["completion"])
+            pair = self._pair(conversation, asked, turn, completion=texts["completion"])
             if not await self._add(conversation, [pair], "corrected in a chat"):
                 raise UserError("the dataset has this very pair already", do="Change the answer, or leave.")
             self._tell(f"A pair in {self.dataset_of(conversation)}")
@@ -148,11 +154,11 @@ class ChatPairs:
 
     # Inside
 
-    def _pair(self, conversation: Conversation, asked: Round, **texts: str) -> NewPair:
+    def _pair(self, conversation: Conversation, asked: Round, turn: Turn, **texts: str) -> NewPair:
         kind = "correction" if "completion" in texts else "preference"
         try:
             return NewPair(
-                messages=conversation.messages_until(asked),
+                messages=conversation.prompt_of(asked, turn),
                 tags=(TAG,),
                 source=_source(conversation, asked, kind),
                 **texts,

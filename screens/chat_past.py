@@ -81,15 +81,20 @@ class ChatPast:
 
         def named(path: str | None) -> None:
             if path and path.strip():
-                work = self._write(chat.id, self._screen.workspace.root / Path(path.strip()).expanduser())
-                self._screen.run_worker(work, group="chat-export", exclusive=True, exit_on_error=False)
+                self._screen.run_worker(
+                    self._write(chat.id, path.strip()), group="chat-export", exclusive=True, exit_on_error=False
+                )
 
         self._screen.app.push_screen(dialog, named)
 
-    async def _write(self, chat: int, path: Path) -> None:
+    async def _write(self, chat: int, name: str) -> None:
         from workbench import files
         from workbench.chat.export import to_markdown
 
+        try:
+            path = self._screen.workspace.root / Path(name).expanduser()
+        except RuntimeError:  # ~name of nobody
+            raise UserError("there is no home folder of that name", where=name, do="Write the whole path.") from None
         if path.exists():
             raise UserError("there is a file of that name", where=str(path), do="Choose another name.")
         text = to_markdown(

@@ -21,8 +21,14 @@ class CitationScreen(WorkbenchScreen):
         """The answer that the keys are about."""
         raise NotImplementedError
 
-    def action_sentence(self, step: int) -> None:
+    async def show_turn(self) -> None:
+        """Bring the answer that the keys are about into sight: its widget is only there while it is near that."""
+        raise NotImplementedError
+
+    async def action_sentence(self, step: int) -> None:
         """Go to the next sentence of the answer, or the one before."""
+        if self.turn_view is None:
+            await self.show_turn()
         if (view := self.turn_view) is not None:
             view.go(step)
 
@@ -36,11 +42,14 @@ class CitationScreen(WorkbenchScreen):
 
     def leave_sentence(self) -> bool:
         """Go to no sentence any more; whether one was gone to."""
-        left = False
+        left = self.has_class("-evidence")
         for view in self.query(TurnView):
             if view.evidence is not None:
                 view.choose(None)
                 left = True
+        # The answer may be out of sight, without a widget that could tell.
+        self.query_one(Sources).forget_evidence()
+        self.remove_class("-evidence")
         return left
 
     @on(TurnView.SentenceChosen)

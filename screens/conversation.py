@@ -7,6 +7,7 @@ answer a second later at most, whatever ends it.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -14,6 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from screens.rounds import Round, Turn, rounds_of
+from workbench import database
 from workbench.errors import UserError
 from workbench.hybrid import Hybrid
 from workbench.workspace import Workspace
@@ -33,13 +35,20 @@ Result = TypeVar("Result")
 
 
 async def with_store(workspace: Workspace, work: Callable[[ChatStore], Result]) -> Result:
-    """The result of some work on the store of chats, done in a thread: another process may be writing."""
+    """The result of some work on the store of chats, done in a thread: another process may be writing.
+
+    Raises:
+        UserError: the database cannot be read or written, or what `work` raises.
+    """
 
     def run() -> Result:
         from workbench.chat.history import ChatStore
 
-        with ChatStore(workspace.database) as store:
-            return work(store)
+        try:
+            with ChatStore(workspace.database) as store:
+                return work(store)
+        except sqlite3.Error as error:
+            raise database.fault(error, workspace.database) from error
 
     return await asyncio.to_thread(run)
 
@@ -85,7 +94,11 @@ class Conversation:
 
     def turns(self) -> list[list[Turn]]:
         """What each pane shows, oldest first."""
-        return [[each.in_pane(id) for each in self.rounds] for id in self.ids]
+        return [[self.in_pane(each, id) for each in self.rounds] for id in self.ids]
+
+    def in_pane(self, asked: Round, pane: int) -> Turn:
+        """What a pane shows of a round."""
+        return asked.in_pane(pane, self.ids)
 
     def place_of(self, turn: Turn) -> int:
         """The place of the pane that an answer was asked in, from 0; -1 if it was taken away."""
@@ -106,35 +119,51 @@ class Conversation:
             ids.append(before[0] if before else max([-1, *known, *ids]) + 1)
         return ids
 
-    def messages_until(self, until: Round) -> list[dict[str, str]]:
-        """The chat up to a question and with it, as every pane is told it: the system prompt, if the chat has one of
-        its own, then the answers that the chat went on with."""
-        system = str(self.sampling.get("system") or "")
-        messages = [{"role": "system", "content": system}] if system else []
-        for each in self.rounds[: self.rounds.index(until)]:
-            turn = each.goes_on
-            if turn is not None and turn.answer:
-                messages.append({"role": "user", "content": each.question})
-                messages.append({"role": "assistant", "content": turn.answer})
-        return [*messages, {"role": "user", "content": until.question}]
+    def _asked_with(self, until: Round) -> dict[str, Any]:
+        """What a question is told after, as it is kept with each answer: the system prompt, if the chat has one of its
+        own, and the ids of the answers that the chat went on with, the same ones for every pane."""
+        before = (each.goes_on(self.ids) for each in self.rounds[: self.rounds.index(until)])
+        return {
+            "system": str(self.sampling.get("system") or ""),
+            "answers": [turn.id for turn in before if turn is not None and turn.answer and turn.id is not None],
+        }
+
+    def prompt_of(self, asked: Round, turn: Turn) -> list[dict[str, str]]:
+        """The messages that an answer was given to, whatever the chat would go on with now.
+
+        Raises:
+            UserError: one of them is gone.
+        """
+        # An answer from before this was kept: as the chat would go on now.
+        told = turn.figures.get("asked") or self._asked_with(asked)
+        messages = [{"role": "system", "content": str(told["system"])}] if told["system"] else []
+        said = {each.id: each for of in self.rounds for each in of.all}
+        for id in told["answers"]:
+            if (before := said.get(id)) is None:
+                raise UserError("an answer that this one followed is gone", do="Ask again.")
+            messages.append({"role": "user", "content": before.question})
+            messages.append({"role": "assistant", "content": before.answer})
+        return [*messages, {"role": "user", "content": asked.question}]
 
     # Asking
 
-    async def begin(self, question: str) -> Round:
+    async def begin(self, asked: Round) -> None:
         """Write a question down; its answers come with `answer`."""
-        hybrid = str(self.panes[0])
+        asked.hybrid = str(self.panes[0])
 
         def keep(store: ChatStore) -> tuple[Chat, int]:
             chat = self.chat
             if chat is None:
-                chat = store.create(hybrid)
+                chat = store.create(asked.hybrid)
                 store.configure(chat.id, panes=self._kept_panes, sampling=self.sampling, dataset=self.dataset)
-            message = store.append(chat.id, "user", question, hybrid=hybrid)
+            message = store.append(chat.id, "user", asked.question, hybrid=asked.hybrid)
             return store.get(chat.id), message.id
 
-        self.chat, id = await with_store(self.workspace, keep)
-        self.rounds.append(begun := Round(question, id, hybrid=hybrid))
-        return begun
+        def kept(result: tuple[Chat, int]) -> None:
+            self.chat, asked.id = result
+            self.rounds.append(asked)
+
+        await self._write(keep, kept)
 
     async def answer(
         self,
@@ -164,14 +193,15 @@ class Conversation:
             options.pop("seed", None)
             options["temperature"] = options.get("temperature") or _VARIED
         kept_at = 0.0
-        stream = cast("AsyncGenerator[Delta]", client.chat(self.messages_until(asked), turn.hybrid, **options))
+        turn.figures["asked"] = self._asked_with(asked)
+        stream = cast("AsyncGenerator[Delta]", client.chat(self.prompt_of(asked, turn), turn.hybrid, **options))
         try:
             async with aclosing(stream) as deltas:
                 async for delta in deltas:
                     if turn.state == "waiting":
                         turn.state = "answering"
                         turn.citations = delta.citations
-                        turn.figures = {
+                        turn.figures |= {
                             "not_in_library": delta.not_in_library,
                             "cut": asdict(delta.cut) if delta.cut else None,
                         }
@@ -228,7 +258,19 @@ class Conversation:
                 pane=turn.pane,
             ).id
 
-        turn.id = await with_store(self.workspace, keep)
+        def kept(id: int) -> None:
+            turn.id = id
+
+        await self._write(keep, kept)
+
+    async def _write(self, write: Callable[[ChatStore], Result], kept: Callable[[Result], None]) -> None:
+        """Write, and tell `kept` what came of it, also when cancelled meanwhile: the thread writes on, and the id of
+        what it writes must be known."""
+        writing = asyncio.ensure_future(with_store(self.workspace, write))
+        try:
+            await asyncio.wait([writing])
+        finally:
+            kept(await writing)
 
     async def _drop(self, asked: Round, turn: Turn) -> None:
         asked.drop(turn)
@@ -245,12 +287,20 @@ class Conversation:
         self,
         *,
         panes: Sequence[Hybrid] | None = None,
+        ids: Sequence[int] | None = None,
         sampling: Mapping[str, Any] | None = None,
         dataset: str | None = None,
     ) -> None:
-        """Go on with other hybrids, settings, or another dataset; None leaves a part as it is."""
+        """Go on with other hybrids, settings, or another dataset; None leaves a part as it is.
+
+        Args:
+            panes: the hybrids.
+            ids: of the panes; None: those that stay keep theirs, as far as their hybrids tell them apart.
+            sampling: the fields of `ChatSettings` that are set.
+            dataset: where pairs go.
+        """
         if panes is not None:
-            self.ids, self.panes = self._ids_for(panes), list(panes)
+            self.ids, self.panes = self._ids_for(panes) if ids is None else list(ids), list(panes)
         if sampling is not None:
             self.sampling = dict(sampling)
         self.dataset = self.dataset if dataset is None else dataset

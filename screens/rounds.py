@@ -22,7 +22,8 @@ class Turn:
     answer: str = ""
     citations: tuple[Citation, ...] = ()
     figures: dict[str, Any] = field(default_factory=dict)
-    """The fields of `workbench.chat.answer.Figures`; not_in_library; cut, with the fields of `Cut`."""
+    """The fields of `workbench.chat.answer.Figures`; not_in_library; cut, with the fields of `Cut`; asked, see
+    `workbench.chat.history.ChatMessage`."""
     state: str = "waiting"
     """waiting (nothing has come yet), answering, answered, stopped, failed, or unanswered (of a former sitting)."""
     reason: str = ""
@@ -87,19 +88,25 @@ class Round:
         """Every answer, by pane."""
         return [turn for pane in sorted(self.answers) for turn in self.answers[pane]]
 
-    @property
-    def goes_on(self) -> Turn | None:
-        """The answer that later questions follow: the better one, else that of the first pane.
+    def goes_on(self, panes: Sequence[int]) -> Turn | None:
+        """The answer that later questions follow: the better one, else the first that came to its end, else the first
+        of which something came.
 
         All panes go on from one and the same chat, so that their answers answer the same prompt: only then is one
         the better of a preference pair.
-        """
-        better = next((turn for turn in self.all if turn.better), None)
-        return better or next((self._shown[pane] for pane in sorted(self._shown)), None)
 
-    def in_pane(self, pane: int) -> Turn:
-        """What a pane shows: its answer, else the one that the chat went on with."""
-        if (turn := self._shown.get(pane) or self.goes_on) is not None:
+        Args:
+            panes: the ids of the panes that there are, in their order; those that were taken away come after them.
+        """
+        if (better := next((turn for turn in self.all if turn.better), None)) is not None:
+            return better
+        order = [*panes, *(pane for pane in sorted(self._shown) if pane not in panes)]
+        shown = [self._shown[pane] for pane in order if pane in self._shown]
+        return min(shown, key=lambda turn: 0 if turn.state == "answered" else 1 if turn.answer else 2, default=None)
+
+    def in_pane(self, pane: int, panes: Sequence[int]) -> Turn:
+        """What a pane shows: its answer, else the one that the chat went on with; `panes`: see `goes_on`."""
+        if (turn := self._shown.get(pane) or self.goes_on(panes)) is not None:
             return turn
         if self._nothing is None:
             self._nothing = Turn(self.question, self.hybrid, state="unanswered")

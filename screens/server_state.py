@@ -26,6 +26,8 @@ class ServerState:
     """What its process holds."""
     path: str = ""
     """How that model is computed: lean, or transformers; empty where there is none."""
+    loading: str = ""
+    """What it loads right now; empty: nothing."""
 
 
 def _client_of(workspace: Workspace) -> AsyncClient:
@@ -65,6 +67,7 @@ class ServerWatch:
             # In tens of megabytes: what changes less is not news to paint.
             round(memory, -7) if isinstance(memory, int) else None,
             (status.get("paths") or {}).get(loaded[-1], ""),
+            str(status.get("loading") or ""),
         )
 
     async def close(self) -> None:

@@ -65,7 +65,15 @@ class FakeEngine:
         return ["smollm2-135m-instruct"]
 
     def status(self) -> dict[str, Any]:
-        return {"loaded": ["smollm2-135m-instruct"], "busy": False, "tokens_per_second": 58.7}
+        loaded = "smollm2-135m-instruct"
+        return {
+            "loaded": [loaded],
+            "loading": None,
+            "paths": {loaded: "lean"},
+            "memory_bytes": 1_234_000_000,
+            "busy": False,
+            "tokens_per_second": 58.7,
+        }
 
     def load(self, model: str) -> None:
         pass

@@ -82,7 +82,7 @@ class ChatSettingsDialog(Dialog[dict[str, Any] | None]):
             )
 
     def on_mount(self) -> None:
-        self.query_one(TextArea).placeholder = self._settings.system_prompt
+        self.query_one(TextArea).placeholder = Content(for_terminal(self._settings.system_prompt))
 
     def _written(self, name: str) -> str:
         value = self._given.get(name)

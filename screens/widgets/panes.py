@@ -3,6 +3,7 @@ two of the row that is current."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -83,6 +84,8 @@ class Panes(Container):
         self._panes = [Pane(0)]
         self.current = 0
         """The number of the current pane, from 0."""
+        self.changing = asyncio.Lock()
+        """Held while panes or chats come and go, and while a question is added to them."""
 
     def compose(self) -> ComposeResult:
         yield from self._panes
@@ -98,9 +101,9 @@ class Panes(Container):
 
     async def show(self, hybrids: Sequence[Hybrid], turns: Sequence[Sequence[Turn]], at: int | None = None) -> None:
         """Have a pane for each of these hybrids and chats; `at`: see `Transcript.show`."""
-        for pane in self._panes[len(turns) :]:
-            await pane.remove()
+        gone = self._panes[len(turns) :]
         del self._panes[len(turns) :]
+        await self.remove_children(gone)
         for number in range(len(self._panes), min(len(turns), MOST_PANES)):
             self._panes.append(pane := Pane(number))
             await self.mount(pane)
@@ -109,6 +112,11 @@ class Panes(Container):
         self._lay_out()
         for pane, each in zip(self._panes, turns, strict=True):
             await pane.transcript.show(each, at)
+
+    async def update(self, turns: Sequence[Sequence[Turn]]) -> None:
+        """Show the same chats again, in which some turns are others now, or have changed."""
+        for pane, each in zip(self._panes, turns, strict=False):
+            await pane.transcript.update(each)
 
     def show_hybrids(self, hybrids: Sequence[Hybrid]) -> None:
         """Name the hybrids in the frames."""

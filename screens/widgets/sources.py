@@ -92,6 +92,13 @@ class Sources(Vertical):
             self._fill()
             self._show_keys()
 
+    def forget_evidence(self) -> None:
+        """Show the passages without a sentence's words."""
+        if self._evidence is not None:
+            self._evidence = None
+            self._fill()
+            self._show_keys()
+
     def _show_keys(self) -> None:
         if (evidence := self._evidence) is None:
             self.border_subtitle = ". , sentences · enter opens" if self._shown else ""

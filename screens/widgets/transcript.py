@@ -116,8 +116,9 @@ class Transcript(VerticalScroll, inherit_bindings=False):
         """Show a chat from its end, or from the turn `at` on."""
         async with self._placing:
             self._turns, self._held, self._tops = list(turns), None, []
-            await self.remove_children(TurnView)
             self._start = self._end = 0
+            self._heights.clear()
+            await self.remove_children(TurnView)
         self._choose(self._turns[-1] if turns else None)
         self.anchor()
         await self._place(*self._range_at_end())
@@ -159,15 +160,15 @@ class Transcript(VerticalScroll, inherit_bindings=False):
 
     async def remove_turn(self, turn: Turn) -> None:
         """Take a turn away that came to nothing."""
-        if turn not in self._turns:
-            return
-        at = self._turns.index(turn)
         async with self._placing:
-            self._turns.remove(turn)
-            if (view := self.view_of(turn)) is not None:
-                await view.remove()
+            if turn not in self._turns:
+                return
+            at = self._turns.index(turn)
+            del self._turns[at]
             self._start -= at < self._start
             self._end -= at < self._end
+            if (view := self.view_of(turn)) is not None:
+                await view.remove()
         self._choose(self._turns[-1] if self._turns else None)
         await self._place(*self._range_at_end())
 
@@ -184,6 +185,11 @@ class Transcript(VerticalScroll, inherit_bindings=False):
         await self._place(*self._range(tops, tops[at]))
         self._held = (self._turns[at], 0)
         self.refresh(layout=True)
+
+    async def show_current(self) -> None:
+        """Bring the current turn into sight."""
+        if self._current in self._turns:
+            await self.go_to(self._turns.index(self._current))
 
     # Which turns are mounted
 
@@ -218,6 +224,8 @@ class Transcript(VerticalScroll, inherit_bindings=False):
     async def _place(self, start: int, end: int) -> None:
         """Have exactly these turns as widgets."""
         async with self._placing:
+            end = min(end, len(self._turns))  # some may have gone meanwhile
+            start = min(start, end)
             views = {view.turn: view for view in self.query_children(TurnView)}
             wanted = self._turns[start:end]
             stay = [views[turn] for turn in wanted if turn in views]

@@ -93,6 +93,11 @@ class TurnView(Vertical):
         if not self.turn.going:
             self._show_figures()
 
+    async def on_unmount(self) -> None:
+        if self._stream is not None:  # the answer goes on in another view, if this one was scrolled away
+            stream, self._stream = self._stream, None
+            await stream.stop()
+
     @property
     def _answer(self) -> MarkedAnswer:
         return self.query_one(MarkedAnswer)

@@ -16,6 +16,7 @@ from screens.modals.document import DocumentViewer
 from screens.widgets.marked_answer import MarkedAnswer
 from screens.widgets.sources import Sources
 from screens.widgets.text_pane import TextPane
+from screens.widgets.transcript import Transcript
 from screens.widgets.turn_view import TurnView
 from workbench.chat.history import ChatStore
 from workbench.workspace import Workspace
@@ -125,6 +126,33 @@ async def test_keys_go_from_sentence_to_sentence_and_open_the_place(library: Wor
         await pilot.press("escape")
         await settle(pilot)
         assert pilot.app.screen.query_one(TurnView).evidence is None
+
+
+async def test_an_answer_far_out_of_sight_is_gone_back_to_and_its_sentence_left(
+    library: Workspace, settle: Settle
+) -> None:
+    keep(library, ANSWER, *["Cake is free.\n\n" * 30] * 8)
+    async with WorkbenchApp(library).run_test(size=(100, 30)) as pilot:
+        await pilot.press("5")
+        await settle(pilot)
+        await pilot.press("escape", "g")
+        await settle(pilot)
+        transcript = pilot.app.screen.query_one(Transcript)
+
+        async def scroll_far() -> None:
+            transcript.scroll_end(animate=False)
+            await settle(pilot)
+            assert transcript.current_view is None
+
+        await scroll_far()
+        await pilot.press("full_stop")
+        await settle(pilot)
+        assert "sentence 1 of 3 ✓" in painted(pilot)
+        await scroll_far()
+        await pilot.press("escape")
+        await settle(pilot)
+        assert "sentence 1 of 3" not in painted(pilot)
+        assert not pilot.app.screen.has_class("-evidence")
 
 
 async def test_a_click_on_a_number_opens_the_place_also_in_another_turn(library: Workspace, settle: Settle) -> None:

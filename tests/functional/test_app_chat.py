@@ -152,6 +152,23 @@ async def test_escape_stops_the_answer_and_what_came_of_it_is_kept(furnished: Wo
     assert len(engine.asked) == 1
 
 
+async def test_a_database_that_cannot_be_written_is_told_and_the_question_is_kept(
+    furnished: Workspace, settle: Settle
+) -> None:
+    async with WorkbenchApp(furnished).run_test(size=(100, 30)) as pilot:
+        await pilot.press("5")
+        await settle(pilot)
+        with ChatStore(furnished.database) as store:
+            store._connection.execute("ALTER TABLE chats RENAME TO elsewhere")
+        await pilot.press(*"Why?", "enter")
+        await settle(pilot)
+        assert "cannot be used as it is: no such table: chats" in told(pilot)[-1]
+        assert pilot.app.screen.query_one(ChatInput).text == "Why?"
+        await pilot.press("ctrl+o")
+        await settle(pilot)
+        assert len(told(pilot)) == 2
+
+
 @pytest.mark.parametrize("begun", [False, True], ids=["at once", "midway"])
 async def test_an_error_is_told_in_one_line_and_the_question_is_kept(
     furnished: Workspace, settle: Settle, begun: bool

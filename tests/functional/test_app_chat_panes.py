@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from screens.modals.edit_texts import EditTexts
 from screens.modals.prompt import Prompt
 from screens.widgets.chat_input import ChatInput
 from screens.widgets.panes import Panes
+from screens.widgets.transcript import Transcript
 from workbench.chat.answer import Delta, Question
 from workbench.chat.history import ChatStore
 from workbench.errors import UserError
@@ -182,6 +184,90 @@ async def test_what_one_pane_fails_with_is_told_and_the_others_answer(furnished:
             assert not pilot.app.screen.query_one(ChatInput).text
 
 
+async def test_a_pair_has_the_prompt_that_its_answers_were_told(furnished: Workspace, settle: Settle) -> None:
+    with serving(furnished, EachItsOwn()):
+        async with WorkbenchApp(furnished).run_test(size=(100, 30)) as pilot:
+            await press(pilot, settle, "5", "f2")
+            await ask(pilot, settle, "First?")
+            await ask(pilot, settle, "Second?")
+            await press(pilot, settle, "escape", "f6", "k", "b", "enter", "j", "b")
+            second = pairs(furnished)[-1]
+            assert second.chosen == "Said by base as number 4."
+            assert [message["content"] for message in second.messages] == [
+                "First?", "Said by lora:tone+rag:handbook as number 1.", "Second?",
+            ], "although the chat goes on with another answer to the first question by now"  # fmt: skip
+            await press(pilot, settle, "f5", "b")
+            assert told(pilot)[-1].startswith("there is no other answer to the same prompt")
+            assert len(pairs(furnished)) == 2
+            await press(pilot, settle, "f")  # the copies of the answers are known in a branch
+            await press(pilot, settle, "left_square_bracket", "b")
+            assert pairs(furnished)[-1].messages == second.messages
+            assert len(pairs(furnished)) == 2, "it is this very pair"
+
+
+async def test_of_two_equal_hybrids_the_current_pane_is_taken_away(furnished: Workspace, settle: Settle) -> None:
+    with ChatStore(furnished.database) as store:
+        chat = store.create(BASE, title="twice")
+        store.configure(chat.id, panes=[(0, BASE), (1, BASE)])
+    with serving(furnished, EachItsOwn()):
+        async with WorkbenchApp(furnished).run_test(size=(100, 30)) as pilot:
+            await press(pilot, settle, "5")
+            await ask(pilot, settle, "Who?")
+            await press(pilot, settle, "f3")
+            assert "Said by base as number 2." in painted(pilot)
+            assert "Said by base as number 1." not in painted(pilot)
+
+
+async def test_a_question_sent_while_panes_still_come_and_go_is_asked_in_each_of_them(
+    furnished: Workspace, settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(settings: Callable[[Workspace], Any]) -> Callable[[Workspace], Any]:
+        return lambda workspace: (time.sleep(0.2), settings(workspace))[1]
+
+    monkeypatch.setattr(Workspace, "settings", slowly(Workspace.settings))
+    engine = EachItsOwn()
+    with serving(furnished, engine):
+        async with WorkbenchApp(furnished).run_test(size=(100, 30)) as pilot:
+            await press(pilot, settle, "5")
+            for question, keys, count in (("One?", ["f4"], 4), ("Two?", ["f3", "f3"], 2), ("Three?", ["f2"], 3)):
+                del engine.asked[:]
+                pilot.app.screen.query_one(ChatInput).set_text(question)
+                await pilot.press(*keys, "enter")
+                await settle(pilot)
+                assert len(engine.asked) == count == len(hybrids(pilot))
+                for transcript in pilot.app.screen.query(Transcript):
+                    asked = [turn.question for turn in transcript._turns]
+                    assert asked == ["One?", "Two?", "Three?"][: len(asked)]
+                    assert asked[-1] == question
+
+
+async def test_escape_while_an_answer_is_written_down_keeps_it_once(
+    furnished: Workspace, settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("screens.conversation._KEEP_EVERY", 0.0)
+    append, writing, go_on = ChatStore.append, threading.Event(), threading.Event()
+
+    def slow(self: ChatStore, chat: int, role: str, *rest: Any, **more: Any) -> Any:
+        if role == "assistant":
+            writing.set()
+            go_on.wait(10)
+        return append(self, chat, role, *rest, **more)
+
+    monkeypatch.setattr(ChatStore, "append", slow)
+    with serving(furnished, FakeEngine(says=["It goes on"], endless=True)):
+        async with WorkbenchApp(furnished).run_test(size=(100, 30)) as pilot:
+            await press(pilot, settle, "5")
+            pilot.app.screen.query_one(ChatInput).set_text("Go on")
+            await pilot.press("enter")
+            await until(pilot, writing.is_set)
+            await pilot.press("escape")
+            go_on.set()
+            await settle(pilot)
+    with ChatStore(furnished.database) as store:
+        assert [message.role for message in store.messages(1)] == ["user", "assistant"][: len(store.messages(1))]
+        assert len(store.messages(1)) in (0, 2)
+
+
 async def test_another_answer_keeps_the_earlier_ones_and_an_edited_one_is_learned(
     furnished: Workspace, settle: Settle
 ) -> None:
@@ -232,6 +318,33 @@ async def test_a_question_in_other_words_begins_a_branch(furnished: Workspace, s
         assert [chat.branched_from for chat in store.chats()] == [2, 1, None]
 
 
+async def test_a_question_is_not_lost_with_its_branch_nor_with_the_app(
+    workspace: Workspace, settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr(ChatStore, "branch", fails)
+    engine = EachItsOwn()
+    with serving(workspace, engine):
+        async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+            await press(pilot, settle, "5")
+            await ask(pilot, settle, "First?")
+            await press(pilot, settle, "escape", "e", "!", "enter")
+            assert told(pilot)[-1] == "the disk is full"
+            assert pilot.app.screen.query_one(ChatInput).text == "First?!"
+            await press(pilot, settle, "escape", "escape")
+            monkeypatch.setattr(engine, "answer", FakeEngine(says=[], endless=True).answer)
+            pilot.app.screen.query_one(ChatInput).set_text("Second?")
+            pilot.app.screen.query_one(ChatInput).focus()
+            await pilot.press("enter")
+            await until(pilot, lambda: "Reading the question" in painted(pilot))
+        async with WorkbenchApp(workspace).run_test(size=(100, 30)) as pilot:
+            await settle(pilot)
+            assert "Second?" in painted(pilot)
+            assert "not answered" in painted(pilot)
+
+
 async def test_settings_of_a_chat_reach_the_server_and_are_kept_as_a_preset(
     furnished: Workspace, settle: Settle
 ) -> None:
@@ -251,7 +364,8 @@ async def test_settings_of_a_chat_reach_the_server_and_are_kept_as_a_preset(
     assert asked.messages[0] == {"role": "system", "content": "Be kind"}
     assert (asked.temperature, asked.seed, asked.top_p) == (0.5, 7, None)
     assert (furnished.configs / "presets" / "kind.yaml").read_text() == "system: Be kind\ntemperature: 0.5\nseed: 7\n"
-    # A wrong key of a preset is told with its line.
+    # A wrong key of a preset is told with its line; a system prompt is no markup.
+    (furnished.configs / "settings.yaml").write_text("system_prompt: '[/red] says who'\n")
     (furnished.configs / "presets" / "kind.yaml").write_text("temperature: 0.5\ntop_n: 3\n")
     async with WorkbenchApp(furnished).run_test(size=(100, 30)) as pilot:
         await settle(pilot)

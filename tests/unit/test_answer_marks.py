@@ -120,3 +120,6 @@ def test_an_exported_answer_has_footnotes_in_which_nothing_acts() -> None:
     assert f"[^1]: a\\*b.md, line 1: “{SUMMER}”\n" in text
     assert r"[^2]: ferry.md, line 1: “The ferry leaves at 8:05. \<b\>\[x\](http://evil)”" in text
     assert marked(ANSWER, []) == ANSWER
+    several = marked(ANSWER, citations, QUESTION, label="q3p1-")
+    assert several.replace("q3p1-", "") == text, "the notes of several answers do not mix"
+    assert several.count("[^q3p1-1]") == text.count("[^1]")

@@ -1,11 +1,11 @@
-"""A chat as Markdown: its questions, the answers of its panes, and the passages that each was drawn from."""
+"""A chat as Markdown: its questions, and the answers of its panes with their marks and the passages that carry them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workbench.chat.answer import Citation
 from workbench.chat.history import Chat, ChatMessage
+from workbench.chat.marking import marked
 
 
 def to_markdown(chat: Chat, messages: Sequence[ChatMessage]) -> str:
@@ -18,7 +18,7 @@ def to_markdown(chat: Chat, messages: Sequence[ChatMessage]) -> str:
     parts = [f"# {_line(chat.title) or 'Chat'}"]
     if system := chat.sampling.get("system"):
         parts.append(f"System prompt: {_line(str(system))}")
-    for question in (message for message in messages if message.role == "user"):
+    for at, question in enumerate((message for message in messages if message.role == "user"), 1):
         parts += ["## Question", _quoted(question.content)]
         shown: dict[int, ChatMessage] = {}
         for answer in sorted(
@@ -29,15 +29,10 @@ def to_markdown(chat: Chat, messages: Sequence[ChatMessage]) -> str:
             notes = [name for name in ("stopped", "failed") if answer.figures.get(name)]
             notes += ["the better answer"] if answer.better else []
             parts.append(f"### {_line(answer.hybrid)}" + (f" ({', '.join(notes)})" if notes else ""))
-            parts.append(answer.content.strip() or "(no answer)")
-            if answer.citations:
-                parts.append("Sources:\n\n" + "\n".join(map(_source, answer.citations)))
+            label = f"q{at}p{answer.pane + 1}-"  # the notes of all answers stand in one document
+            text = marked(answer.content, answer.citations, question.content, label=label).strip()
+            parts.append(text if answer.content.strip() else "(no answer)")
     return "\n\n".join(parts) + "\n"
-
-
-def _source(citation: Citation) -> str:
-    place = f", {_line(citation.place)}" if citation.place else ""
-    return f"- [{citation.number}] {_line(citation.document)}{place}"
 
 
 def _quoted(text: str) -> str:

@@ -55,7 +55,8 @@ class ChatMessage:
     """Which hybrid was asked, or answered."""
     citations: tuple[Citation, ...]
     figures: dict[str, Any]
-    """Of an answer: the fields of `Figures`, not_in_library, stopped."""
+    """Of an answer: the fields of `Figures`, not_in_library, stopped, and asked: the chat's own system prompt, and the
+    ids of the answers that came before it in its prompt."""
     created_at: float
     question: int | None = None
     """Of an answer: the id of the message that it answers."""
@@ -279,6 +280,10 @@ class ChatStore:
             ).fetchall()
             for row in rows:
                 values = {**dict(row), "chat": branch, "question": copied.get(row["question"])}
+                figures = json.loads(row["figures"])
+                if told := figures.get("asked"):  # the answers that it followed are copies, too
+                    told["answers"] = [copied.get(id, id) for id in told["answers"]]
+                    values["figures"] = _json(figures)
                 del values["id"]
                 copy = db.execute(
                     f"INSERT INTO chat_messages ({', '.join(values)}) VALUES (:{', :'.join(values)})",
