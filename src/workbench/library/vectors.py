@@ -30,7 +30,7 @@ SEGMENT = 1_000_000
 CONNECTIVITY = 16
 EXPANSION_ADD = 128
 EXPANSION_SEARCH = 256
-"""Chosen by measured recall: tests/benchmarks/million.py."""
+"""Chosen by measured recall: tests/benchmarks/library.py."""
 SCORED = 20_000
 """Ids of a filter up to which each is scored; with more of them the graph is searched further down."""
 _FARTHEST = 20_000  # how far down a graph is searched for what a filter leaves

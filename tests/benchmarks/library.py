@@ -1,6 +1,6 @@
 """An index of a million chunks: building, opening and asking it, and what it finds, beside FAISS HNSW and hnswlib.
 
-    python -P tests/benchmarks/million.py [--chunks N] [--only STAGE,...] [--folder FOLDER]
+    python -P tests/benchmarks/library.py [--chunks N] [--only STAGE,...] [--folder FOLDER]
 
 The vectors are made: clusters of about a hundred, each vector a centre and noise, so that the nearest ten of a question
 are hard to tell apart. Every index is asked the same questions, one at a time, and compared with exact search in
