@@ -50,8 +50,8 @@ class Question:
     """What the model is told before the chat, empty for nothing; None: what its adapter was trained with, else the
     setting."""
     fresh: bool = False
-    """Read the whole prompt, also what it has in common with earlier ones, and give only the last question passages: for
-    measuring arms that are told the same."""
+    """Read the whole prompt, also what it has in common with earlier ones, and give only the last question passages:
+    for measuring arms that are told the same."""
     asked_at: float = field(default_factory=time.monotonic)
 
 
