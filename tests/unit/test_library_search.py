@@ -55,6 +55,7 @@ def test_a_filter_is_typed_and_decides_what_is_looked_in(tmp_path: Path) -> None
     index = Index(folder)
     for wanted, found in (
         (Filter(("a/",)), {"a/lamp.md", "a/b/lamp.txt"}),
+        (Filter((".",)), {"a/lamp.md", "a/b/lamp.txt", "ab/lamp.md"}),
         (Filter(("lamp.md",)), {"a/lamp.md", "ab/lamp.md"}),
         (Filter(("*/b/*",)), {"a/b/lamp.txt"}),
         (Filter(("a",), ("md",)), {"a/lamp.md"}),

@@ -95,6 +95,8 @@ def _within(name: str, place: str) -> bool:
     if any(mark in place for mark in "*?["):
         return fnmatchcase(name, place)
     folder = place.rstrip("/")
+    if folder in ("", "."):  # the whole library, as for a shell
+        return True
     return name == folder or name.startswith(f"{folder}/") or f"/{name}".endswith(f"/{folder}")
 
 
