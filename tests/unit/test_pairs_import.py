@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from workbench.errors import UserError
-from workbench.pairs import importing, readers
+from workbench.pairs import prepared, readers
 from workbench.pairs.importing import ImportResult, detect, import_file
 from workbench.pairs.store import PairStore
 from workbench.workspace import Workspace
@@ -282,9 +282,9 @@ def test_lines_without_end_are_passed_over_in_pieces(workspace: Workspace, monke
 
 
 def test_a_file_of_faults_alone_is_given_up(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing, "_HOPELESS", 10)
+    monkeypatch.setattr(prepared, "_HOPELESS", 10)
     rows = [{"prompt": "1", "completion": "x"}] * 5 + [{"prompt": "no completion"}] * 100
-    with pytest.raises(UserError, match=r"rows\.jsonl:6: more than half of the first 16 rows are bad; .*no completion"):
+    with pytest.raises(UserError, match=r"rows\.jsonl:6: more than half of the first 105 rows are bad; .*no completion"):
         bring(workspace, "rows.jsonl", lines(*rows))
     with PairStore(workspace.database) as store:
         assert store.count() == 0

@@ -13,17 +13,23 @@ import json
 import re
 import stat
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
+
+import orjson
 
 from workbench.errors import UserError
+from workbench.pairs import parquet
+from workbench.pairs.pair import as_text
+from workbench.pairs.row import Fault, Row
+
+__all__ = ["FORMATS", "Fault", "Row", "RowFile"]
 
 FORMATS = {".jsonl": "JSONL", ".ndjson": "JSONL", ".json": "JSON", ".csv": "CSV", ".tsv": "CSV", ".parquet": "Parquet"}
-MAX_LINE = 16 * 2**20  # characters
+MAX_LINE = 16 * 2**20  # characters; of JSONL in UTF-8, which is split before it is decoded, bytes
 MAX_JSON = 2**29  # bytes of a JSON file, which is held as a whole
-MAX_GROUP = 2 * 2**30  # bytes of a Parquet file's group of rows, unpacked
-_PARQUET_BATCH = 128  # rows
+_BUFFER = 2**20  # bytes
+_LOOK = 256  # lines of text between two looks at how much is read
 _PACKED = {
     b"\x1f\x8b": "gzip",
     b"PK\x03\x04": "zip",
@@ -43,23 +49,6 @@ _BAD_BYTE = re.compile("[\udc80-\udcff]")  # what errors="surrogateescape" makes
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
-@dataclass(frozen=True)
-class Row:
-    """One row: where it begins and its columns."""
-
-    line: int
-    """The line, from 1 (the first one of several); of a Parquet file the row."""
-    columns: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A row that is skipped, and why."""
-
-    line: int
-    reason: str
-
-
 class RowFile:
     """A file of rows. `done` of `total` `unit`s are read."""
 
@@ -70,6 +59,8 @@ class RowFile:
             UserError: it is absent, not a regular file, empty, packed, or not text in a known encoding.
         """
         self.path = path
+        self.name = as_text(path.name)
+        self.where = str(path)
         self.done = 0
         self.unit = "bytes"
         self._file: Any = None
@@ -97,20 +88,32 @@ class RowFile:
             UserError: the file as a whole cannot be read; rows before the place where that shows have been yielded.
         """
         if self.format == "Parquet":
-            yield from self._parquet(columns)
+            self.unit = "rows"
+            for done, total, rows in parquet.read(self.path, columns):
+                self.done, self.total = done, total
+                yield from rows
             return
         read = {"JSONL": self._json_lines, "JSON": self._json, "CSV": self._csv}[self.format]
-        # Undecodable bytes pass as lone surrogates, so that one of them costs its row and not the file.
-        errors = "surrogateescape" if self.encoding == "utf-8-sig" else "strict"
-        newline = "" if self.format == "CSV" else "\n"
         try:
-            with self.path.open(encoding=self.encoding, errors=errors, newline=newline) as file:
-                self._file = file.buffer
+            with self._opened() as file:
+                self._file = getattr(file, "buffer", file)
                 yield from read(file)
         except UnicodeError:
             raise UserError(f"is not {self.encoding.upper()} throughout", where=str(self.path), do=_AS_UTF8) from None
         except OSError as error:
             raise UserError(f"cannot be read: {error.strerror}", where=str(self.path)) from None
+
+    def _opened(self) -> Any:
+        if self.encoding != "utf-8-sig":
+            return self.path.open(encoding=self.encoding, newline="" if self.format == "CSV" else "\n")
+        if self.format == "JSONL":  # its lines are parsed as they are
+            file: Any = self.path.open("rb", _BUFFER)
+            if file.peek(3)[:3] == codecs.BOM_UTF8:
+                file.seek(3)
+            return file
+        # Undecodable bytes pass as lone surrogates, so that one of them costs its row and not the file.
+        newline = "" if self.format == "CSV" else "\n"
+        return self.path.open(encoding=self.encoding, errors="surrogateescape", newline=newline)
 
     def _format(self, head: bytes) -> str:
         where = str(self.path)
@@ -139,18 +142,28 @@ class RowFile:
     def _read_so_far(self) -> None:
         self.done = self._file.raw.tell()
 
-    def _json_lines(self, file: TextIO) -> Iterator[Row | Fault]:
+    def _json_lines(self, file: TextIO | BinaryIO) -> Iterator[Row | Fault]:
+        """What orjson refuses is read again by `json`, which says why, or takes what orjson does not."""
         for number in itertools.count(1):
             line = file.readline(MAX_LINE + 1)
             if not line:
                 return
-            self._read_so_far()
+            if number % _LOOK == 0:
+                self._read_so_far()
             if len(line) > MAX_LINE:
-                while line and not line.endswith("\n"):
+                end = b"\n" if isinstance(line, bytes) else "\n"
+                while line and not line.endswith(end):  # pyright: ignore[reportArgumentType]
                     line = file.readline(MAX_LINE)
                 yield Fault(number, f"longer than {MAX_LINE:,} characters")
-            elif line.strip():
-                yield _parsed(number, line.rstrip("\r\n"))
+                continue
+            try:
+                value = orjson.loads(line)
+            except ValueError:
+                text = line.decode("utf-8", "surrogateescape") if isinstance(line, bytes) else line
+                if text.strip():
+                    yield _parsed(number, text.rstrip("\r\n"))
+                continue
+            yield Row(number, value) if type(value) is dict else Fault(number, "not an object with columns")
 
     def _json(self, file: TextIO) -> Iterator[Row | Fault]:
         """The elements of one array. A JSON file that is broken somewhere has no rows to trust: it is refused."""
@@ -216,44 +229,12 @@ class RowFile:
             line = file.readline(MAX_LINE)
             if not line:
                 return
-            self._read_so_far()
+            if number % _LOOK == 0:
+                self._read_so_far()
             if len(line) == MAX_LINE:
                 where = f"{self.path}:{number}"
                 raise UserError(f"longer than {MAX_LINE:,} characters", where=where, do="Is it CSV at all?")
             yield line
-
-    def _parquet(self, columns: Collection[str] | None) -> Iterator[Row | Fault]:
-        import pyarrow
-        import pyarrow.parquet
-
-        try:
-            with pyarrow.parquet.ParquetFile(self.path) as file:
-                groups = [file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)]
-                if max(groups, default=0) > MAX_GROUP:
-                    do = f"Save it with groups of less than {MAX_GROUP:,} bytes."
-                    raise UserError("has a group of rows that is too large to unpack", where=str(self.path), do=do)
-                self.total, self.unit = file.metadata.num_rows, "rows"
-                wanted = None if columns is None else list(columns)
-                for batch in file.iter_batches(_PARQUET_BATCH, columns=wanted):
-                    yield from _batch_rows(batch, self.done)
-                    self.done += batch.num_rows
-        except (pyarrow.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(f"cannot be read as Parquet: {reason}", where=str(self.path)) from None
-
-
-def _batch_rows(batch: Any, before: int) -> Iterator[Row | Fault]:
-    try:
-        rows = batch.to_pylist()
-    except UnicodeDecodeError:  # Parquet's writers do not check their text
-        rows = []
-        for number in range(batch.num_rows):
-            try:
-                rows += batch.slice(number, 1).to_pylist()
-            except UnicodeDecodeError:
-                rows.append(None)
-    for number, row in enumerate(rows, before + 1):
-        yield Row(number, row) if row is not None else Fault(number, "not UTF-8")
 
 
 def _parsed(line: int, text: str) -> Row | Fault:

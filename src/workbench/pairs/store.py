@@ -15,12 +15,12 @@ from workbench.errors import UserError
 from workbench.hybrid import check_name
 from workbench.pairs.journal import Journal
 from workbench.pairs.pair import STATUSES, NewPair, NotAPair, Pair, check_tags, is_text
+from workbench.pairs.prepared import CONTENT, StoredRow, stored
 from workbench.pairs.reading import IDS, DatasetSummary, PairReader
 from workbench.pairs.selection import Selection
 
 __all__ = ["AddResult", "DatasetSummary", "NewPair", "Pair", "PairStore"]
 
-_CONTENT = ("key", "source", "tags", "note", "messages", "completion", "chosen", "rejected")
 _BATCH = 1000
 
 
@@ -58,10 +58,18 @@ class PairStore(PairReader):
         Raises:
             UserError: the dataset or the status cannot be called so.
         """
+        remaining = iter(rows)
+        batches = iter(lambda: [stored(row) for row in islice(remaining, _BATCH)], [])
+        return self.add_rows(dataset, batches, status=status, label=label)
+
+    def add_rows(
+        self, dataset: str, batches: Iterable[Sequence[StoredRow]], *, status: str = "pending", label: str = "added"
+    ) -> AddResult:
+        """Add pairs whose rows somebody has prepared already; everything else is as in `add`."""
         check_name(dataset, "dataset")
         _check_status(status)
         with self._errors():
-            given = self._stage(rows)
+            given = self._stage(batches)
         with self._change():
             added = self._add_staged(dataset, status, label)
         with self._errors():
@@ -199,17 +207,16 @@ class PairStore(PairReader):
             some = ", ".join(str(row[0]) for row in missing[:5]) + (", …" if len(missing) > 5 else "")
             raise UserError(f"there is no pair {some}", do="Nothing was changed.")
 
-    def _stage(self, rows: Iterable[NewPair]) -> int:
+    def _stage(self, batches: Iterable[Sequence[StoredRow]]) -> int:
         """Gather rows in a temporary table, where nothing is locked; how many were given."""
         self._connection.execute("DROP TABLE IF EXISTS temp.staged")
         self._connection.execute(
-            f"CREATE TEMP TABLE staged (id INTEGER PRIMARY KEY, {', '.join(_CONTENT)}, UNIQUE (key))"
+            f"CREATE TEMP TABLE staged (id INTEGER PRIMARY KEY, {', '.join(CONTENT)}, UNIQUE (key))"
         )
-        values = ", ".join(f":{column}" for column in _CONTENT)
-        insert = f"INSERT OR IGNORE INTO temp.staged ({', '.join(_CONTENT)}) VALUES ({values})"
+        values = ", ".join("?" * len(CONTENT))
+        insert = f"INSERT OR IGNORE INTO temp.staged ({', '.join(CONTENT)}) VALUES ({values})"
         given = 0
-        remaining = iter(rows)
-        while batch := [_row(row) for row in islice(remaining, _BATCH)]:
+        for batch in batches:
             self._connection.execute("BEGIN")  # of the temporary database only: `pairs` is not locked
             self._connection.executemany(insert, batch)
             self._connection.execute("COMMIT")
@@ -221,8 +228,8 @@ class PairStore(PairReader):
         last = self._connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'pairs'")
         before = last.fetchone()[0]
         self._connection.execute(
-            f"INSERT INTO pairs (dataset, status, {', '.join(_CONTENT)})"
-            f" SELECT :dataset, :status, {', '.join(_CONTENT)} FROM temp.staged WHERE NOT EXISTS"
+            f"INSERT INTO pairs (dataset, status, {', '.join(CONTENT)})"
+            f" SELECT :dataset, :status, {', '.join(CONTENT)} FROM temp.staged WHERE NOT EXISTS"
             " (SELECT 1 FROM pairs WHERE pairs.dataset = :dataset AND pairs.key = staged.key) ORDER BY staged.id",
             row,
         )
@@ -232,16 +239,7 @@ class PairStore(PairReader):
 
 
 def _row(pair: NewPair | Pair) -> dict[str, Any]:
-    return {
-        "key": bytes.fromhex(pair.key),
-        "source": pair.source,
-        "tags": _json(pair.tags),
-        "note": pair.note,
-        "messages": _json([{"role": message["role"], "content": message["content"]} for message in pair.messages]),
-        "completion": pair.completion,
-        "chosen": pair.chosen,
-        "rejected": pair.rejected,
-    }
+    return dict(zip(CONTENT, stored(pair), strict=True))
 
 
 def _json(value: Any) -> str:

@@ -1,0 +1,88 @@
+"""A source's rows as the store keeps them: read, checked and hashed, in batches. It knows nothing of databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from json.encoder import encode_basestring
+from typing import NamedTuple
+
+from workbench.errors import UserError
+from workbench.pairs.detecting import Detection, Source, pair_of
+from workbench.pairs.pair import NewPair, NotAPair, Pair, digest_of
+from workbench.pairs.row import Fault, Row
+
+StoredRow = tuple[bytes, str, str, str, str, str | None, str | None, str | None]
+"""The values of `CONTENT`."""
+CONTENT = ("key", "source", "tags", "note", "messages", "completion", "chosen", "rejected")
+"""The columns of a pair that it brings with it."""
+
+_BATCH = 1000  # rows
+_HOPELESS = 100_000  # with so many faults, and more of them than rows, a source is refused
+
+
+class Batch(NamedTuple):
+    """Some rows of a source, and how much of it is read with them."""
+
+    rows: list[StoredRow]
+    faults: list[Fault]
+    done: float
+    total: float
+    unit: str
+
+
+def stored(pair: NewPair | Pair) -> StoredRow:
+    """A pair as the store keeps it. Its lists are JSON as `json.dumps` writes it, made several times as fast."""
+    return (
+        digest_of(pair.messages, pair.completion, pair.chosen, pair.rejected),
+        pair.source,
+        f"[{', '.join(map(encode_basestring, pair.tags))}]",
+        pair.note,
+        messages_json(pair.messages),
+        pair.completion,
+        pair.chosen,
+        pair.rejected,
+    )
+
+
+def messages_json(messages: Iterable[Mapping[str, str]]) -> str:
+    """Messages as the store keeps them."""
+    turns = [
+        f'{{"role": {encode_basestring(turn["role"])}, "content": {encode_basestring(turn["content"])}}}'
+        for turn in messages
+    ]
+    return f"[{', '.join(turns)}]"
+
+
+def batches(source: Source, found: Detection) -> Iterator[Batch]:
+    """All rows of a source, in batches.
+
+    Args:
+        source: where they come from.
+        found: what their columns mean.
+
+    Raises:
+        UserError: the source cannot be read, or is none of pairs at all.
+    """
+    good = bad = 0
+    first: Fault | None = None
+    remaining = source.rows(found.columns.values())
+    while some := list(islice(remaining, _BATCH)):
+        rows: list[StoredRow] = []
+        faults: list[Fault] = []
+        for row in some:
+            if isinstance(row, Row):
+                try:
+                    rows.append(stored(pair_of(row, found, source.name)))
+                    continue
+                except NotAPair as error:
+                    row = Fault(row.line, str(error))
+            faults.append(row)
+        good, bad, first = good + len(rows), bad + len(faults), first or next(iter(faults), None)
+        if first and bad > max(_HOPELESS, good):
+            raise UserError(
+                f"more than half of the first {good + bad:,} rows are bad; the first: {first.reason}",
+                where=f"{source.where}:{first.line}",
+                do=f"It was read as {found}. Name the columns with --map if that is wrong. Nothing was imported.",
+            )
+        yield Batch(rows, faults, source.done, source.total, source.unit)
