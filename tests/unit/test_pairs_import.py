@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import sqlite3
+import unicodedata
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from workbench.errors import UserError
-from workbench.pairs import prepared, readers
+from workbench.pairs import importing, prepared, readers
 from workbench.pairs.importing import ImportResult, detect, import_file
 from workbench.pairs.store import PairStore
 from workbench.workspace import Workspace
@@ -284,7 +289,7 @@ def test_lines_without_end_are_passed_over_in_pieces(workspace: Workspace, monke
 def test_a_file_of_faults_alone_is_given_up(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepared, "_HOPELESS", 10)
     rows = [{"prompt": "1", "completion": "x"}] * 5 + [{"prompt": "no completion"}] * 100
-    with pytest.raises(UserError, match=r"rows\.jsonl:6: more than half of the first 105 rows are bad; .*no completion"):
+    with pytest.raises(UserError, match=r"rows\.jsonl:6: more than half of the first 105 rows are bad; .*no comp"):
         bring(workspace, "rows.jsonl", lines(*rows))
     with PairStore(workspace.database) as store:
         assert store.count() == 0
@@ -319,3 +324,55 @@ def test_the_sample_that_ships_is_imported_whole(workspace: Workspace) -> None:
         assert result.faults == []
         assert result.duplicates == 0
         assert {pair.source for pair in store.page(limit=3)} == {json.loads(sample.open().readline())["source"]}
+
+
+KEYS = [
+    ("plain", "Wie hoch ist der Mast?", "24 Meter."),
+    ("escapes", 'a "quoted" \\ \t \x01 \x7f \u2028 </script>', "tab\there"),
+    ("to normalise", " cafe\u0301 \r\n next\rline ", "\ufb01 \U0001f6a2\n"),
+    ("to strip", "\u00a0 asked \u2003", "\x1c answered \x85"),
+]
+
+
+@pytest.mark.parametrize(("name", "prompt", "answer"), KEYS)
+@pytest.mark.parametrize("form", ["two columns", "a system turn", "chosen"])
+def test_the_keys_of_workspaces_that_exist_stay(
+    workspace: Workspace, form: str, name: str, prompt: str, answer: str
+) -> None:
+    """However a row is read: its key is what the first release wrote, and its messages are as `json` writes them."""
+    row = {"question": prompt, "answer": answer}
+    roles, texts, answers = ["user"], [prompt], [answer, None, None]
+    if form == "a system turn":
+        row, roles, texts = row | {"system": f"{answer}!"}, ["system", "user"], [f"{answer}!", prompt]
+    if form == "chosen":
+        row, answers = {"prompt": prompt, "chosen": answer, "rejected": "x"}, [None, answer, "x"]
+
+    def normal(text: str | None) -> str | None:
+        return None if text is None else unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
+
+    prompts = json.dumps([[role, normal(text)] for role, text in zip(roles, texts, strict=True)])
+    whole = prompts + json.dumps([normal(text) for text in answers])
+    digests = [hashlib.sha256(text.encode()).hexdigest()[:32] for text in (prompts, whole)]
+    result, pairs = bring(workspace, "rows.jsonl", lines(row))
+    assert (result.faults, pairs[0].key) == ([], "".join(digests))
+    with closing(sqlite3.connect(workspace.database)) as database:
+        messages = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)]
+        assert database.execute("SELECT messages FROM pairs").fetchone()[0] == json.dumps(messages, ensure_ascii=False)
+
+
+def test_a_large_file_is_read_by_a_process_beside(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"prompt": f"{n} caf\u00e9", "completion": "x" if n % 1000 else ""} for n in range(3000)]
+    content = lines(*rows)
+    here = bring(workspace, "rows.jsonl", content)
+    (workspace.root / "workbench.sqlite").unlink()
+    monkeypatch.setattr(importing, "_LARGE", 1000)
+    seen: list[float] = []
+    there = bring(workspace, "rows.jsonl", content, progress=lambda done, *_: seen.append(done))
+    assert there == here
+    assert (there[0].imported, [fault.line for fault in there[0].faults]) == (2997, [1, 1001, 2001])
+    assert seen[-1] == len(content.encode())
+    again, _ = bring(workspace, "rows.jsonl", content)
+    assert (again.imported, again.duplicates) == (0, 2997)
+    with pytest.raises(UserError, match="something follows the array"):  # what the other process refuses
+        bring(workspace, "broken.json", json.dumps(rows[1:200], indent=1) + "\n,")
+    assert not psutil.Process().children()

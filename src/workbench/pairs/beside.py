@@ -7,6 +7,7 @@ The parent starts `python -P -m workbench.pairs.beside` and takes frames from it
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import marshal
 import os
@@ -64,6 +65,7 @@ def _frames(pipe: IO[bytes], path: Path) -> Iterator[Batch]:
 
 
 def _main() -> None:
+    gc.disable()  # nothing here refers to itself
     asked = json.loads(sys.argv[1])
     # What is printed by mistake must not stand between the frames.
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb", 0) as pipe:

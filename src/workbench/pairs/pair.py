@@ -183,8 +183,13 @@ def digest_of(
     as fast. It can never change: every workspace has these keys.
     """
     turns = [f"[{_quoted(turn['role'])}, {_quoted(normalised(turn['content']))}]" for turn in messages]
-    digest = sha256(f"[{', '.join(turns)}]".encode())
-    of_prompt = digest.digest()
     answers = ["null" if text is None else _quoted(normalised(text)) for text in (completion, chosen, rejected)]
-    digest.update(f"[{', '.join(answers)}]".encode())
-    return of_prompt[:16] + digest.digest()[:16]
+    return digest_of_json(f"[{', '.join(turns)}]", f"[{', '.join(answers)}]")
+
+
+def digest_of_json(messages: str, answers: str) -> bytes:
+    """`digest_of` what is put together already."""
+    digest = sha256(messages.encode())
+    of_messages = digest.digest()
+    digest.update(answers.encode())
+    return of_messages[:16] + digest.digest()[:16]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from json.encoder import encode_basestring
+from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import NamedTuple
 
 from workbench.errors import UserError
 from workbench.pairs.detecting import Detection, Source, pair_of
-from workbench.pairs.pair import NewPair, NotAPair, Pair, digest_of
+from workbench.pairs.pair import NewPair, NotAPair, Pair, check_text, digest_of, digest_of_json, normalised
 from workbench.pairs.row import Fault, Row
 
 StoredRow = tuple[bytes, str, str, str, str, str | None, str | None, str | None]
@@ -67,13 +67,14 @@ def batches(source: Source, found: Detection) -> Iterator[Batch]:
     good = bad = 0
     first: Fault | None = None
     remaining = source.rows(found.columns.values())
+    two = _two_columns(found)
     while some := list(islice(remaining, _BATCH)):
         rows: list[StoredRow] = []
         faults: list[Fault] = []
         for row in some:
             if isinstance(row, Row):
                 try:
-                    rows.append(stored(pair_of(row, found, source.name)))
+                    rows.append((two and _quick(row, *two, source.name)) or stored(pair_of(row, found, source.name)))
                     continue
                 except NotAPair as error:
                     row = Fault(row.line, str(error))
@@ -86,3 +87,40 @@ def batches(source: Source, found: Detection) -> Iterator[Batch]:
                 do=f"It was read as {found}. Name the columns with --map if that is wrong. Nothing was imported.",
             )
         yield Batch(rows, faults, source.done, source.total, source.unit)
+
+
+def _two_columns(found: Detection) -> tuple[str, str] | None:
+    """The columns of prompt and completion, where the rows have no other that counts."""
+    names = tuple(found.columns)
+    return tuple(found.columns.values()) if names in _PLAIN else None  # pyright: ignore[reportReturnType]
+
+
+_PLAIN = {("prompt", "completion"), ("question", "answer")}
+
+
+def _quick(row: Row, prompt_column: str, completion_column: str, name: str) -> StoredRow | None:
+    """What `stored(pair_of(row))` is for two plain texts, in half the time; None: it is for these to say."""
+    prompt, completion = row.columns.get(prompt_column), row.columns.get(completion_column)
+    if type(prompt) is not str or type(completion) is not str:
+        return None
+    try:
+        check_text(prompt, prompt_column)
+        check_text(completion, completion_column)
+    except NotAPair:
+        return None
+    quoted = encode_basestring_ascii(prompt)
+    # Where there is nothing to escape otherwise, and nothing to normalise, one string serves twice.
+    kept = quoted if prompt.isascii() and "\x7f" not in prompt else encode_basestring(prompt)
+    normal, answer = normalised(prompt), encode_basestring_ascii(normalised(completion))
+    if normal != prompt:
+        quoted = encode_basestring_ascii(normal)
+    return (
+        digest_of_json(f'[["user", {quoted}]]', f"[{answer}, null, null]"),
+        f"{name}:{row.line}",
+        "[]",
+        "",
+        f'[{{"role": "user", "content": {kept}}}]',
+        completion,
+        None,
+        None,
+    )
