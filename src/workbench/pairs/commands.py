@@ -57,6 +57,7 @@ def import_(
         if not json:
             output.say(f"{file.name}: {detect(file, columns)}")
         result = import_file(store, file, dataset, columns=columns, status=status, progress=progress)
+        store.catch_up(progress=progress)
     if json:
         output.print_json(
             {
@@ -122,6 +123,8 @@ def list_(
     """The pairs, in the order in which they were added."""
     with _store(workspace) as store:
         only = _checked_status(status)
+        if search:
+            store.catch_up()
         pairs = store.page(dataset, status=only, search=search, tag=tag, offset=offset, limit=limit)
         total = store.count(dataset, status=only, search=search, tag=tag)
     if json:
