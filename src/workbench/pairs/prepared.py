@@ -54,19 +54,20 @@ def messages_json(messages: Iterable[Mapping[str, str]]) -> str:
     return f"[{', '.join(turns)}]"
 
 
-def batches(source: Source, found: Detection) -> Iterator[Batch]:
-    """All rows of a source, in batches.
+def batches(source: Source, found: Detection, limit: int | None = None) -> Iterator[Batch]:
+    """The rows of a source, in batches.
 
     Args:
         source: where they come from.
         found: what their columns mean.
+        limit: how many at most, good and bad; None: all.
 
     Raises:
         UserError: the source cannot be read, or is none of pairs at all.
     """
     good = bad = 0
     first: Fault | None = None
-    remaining = source.rows(found.columns.values())
+    remaining = islice(source.rows(found.columns.values()), limit)
     two = _two_columns(found)
     while some := list(islice(remaining, _BATCH)):
         rows: list[StoredRow] = []
