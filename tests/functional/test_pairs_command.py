@@ -192,7 +192,7 @@ def test_a_dataset_folder_is_loaded_by_datasets_and_imported_again(workspace: Wo
 
     ran = command("pairs", "import", "out/tone@eval", "-d", "again", "--limit", 7, "--json")
     assert ran.lines == [{"imported": 7, "duplicates": 0, "skipped": 0, "form": "alpaca", "faults": []}]
-    named = hub.parse("out/tone:default@test")
+    named = hub.parse("out/tone:default@test", workspace.root)
     assert named is not None
     with pytest.raises(UserError, match=r"out/tone:default@test: has no split 'test'. It has train, eval"):
         next(hub.DatasetRows(named).rows())
