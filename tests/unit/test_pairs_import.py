@@ -357,7 +357,9 @@ def test_the_keys_of_workspaces_that_exist_stay(
     assert (result.faults, pairs[0].key) == ([], "".join(digests))
     with closing(sqlite3.connect(workspace.database)) as database:
         messages = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)]
-        assert database.execute("SELECT messages FROM pairs").fetchone()[0] == json.dumps(messages, ensure_ascii=False)
+        assert database.execute("SELECT messages FROM pair_contents").fetchone()[0] == json.dumps(
+            messages, ensure_ascii=False
+        )
 
 
 def test_a_large_file_is_read_by_a_process_beside(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,8 @@ def list_(
     """The pairs, in the order in which they were added."""
     with _store(workspace) as store:
         only = _checked_status(status)
+        if search:
+            store.catch_up()
         pairs = store.page(dataset, status=only, search=search, tag=tag, offset=offset, limit=limit)
         total = store.count(dataset, status=only, search=search, tag=tag)
     if json:

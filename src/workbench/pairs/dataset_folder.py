@@ -19,7 +19,7 @@ from workbench import files
 from workbench.errors import UserError
 from workbench.pairs import parquet
 from workbench.pairs.forms import FORMS
-from workbench.pairs.reading import source_of
+from workbench.pairs.pair import split_source
 from workbench.text import for_terminal
 
 _SHARD = 400 * 2**20  # bytes of Arrow from which on a new file is begun; the hub asks for less than 500 MB
@@ -94,7 +94,7 @@ def write(path: Path, rows: Iterable[tuple[bool, Mapping[str, Any], str]], colum
         try:
             for evaluated, row, source in rows:
                 splits[evaluated].write(row)
-                sources[source_of(source)] += 1
+                sources[split_source(source)[0]] += 1
         finally:
             for split in splits:
                 split.close()

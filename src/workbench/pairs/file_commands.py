@@ -85,6 +85,7 @@ def _here(
         if say:
             output.say(f"{file.name}: {detect(file, arguments['columns'])}")
         result = import_file(store, file, progress=_progress(), **arguments)
+        store.catch_up(progress=_progress())
     figures = {
         "imported": result.imported,
         "duplicates": result.duplicates,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from workbench.pairs.journal import CHANGED, ROW
+from workbench.pairs.journal import CHANGED
 from workbench.pairs.pair import Pair
 
+_COLUMNS = tuple(field.name for field in fields(Pair))
 _READ = {
     "key": bytes.hex,
     "messages": json.loads,
@@ -36,7 +37,7 @@ class Change:
 
 def pair_of(row: sqlite3.Row) -> Pair:
     """The pair in a row."""
-    return Pair(**{column: _value(column, row[column]) for column in ("id", *ROW)})
+    return Pair(**{column: _value(column, row[column]) for column in _COLUMNS})
 
 
 def history_of(pair: Pair, rows: Sequence[sqlite3.Row]) -> list[Change]:
@@ -48,7 +49,7 @@ def history_of(pair: Pair, rows: Sequence[sqlite3.Row]) -> list[Change]:
     """
     changes: list[Change] = []
     for row in reversed(rows):
-        columns = CHANGED.get(row["kind"], ())
+        columns = [column for column in CHANGED.get(row["kind"], ()) if column in _COLUMNS]
         before = {column: _value(column, row[column]) for column in columns}
         after = {column: getattr(pair, column) for column in columns}
         changes.append(Change(row["at"], row["label"], row["kind"], before, after))

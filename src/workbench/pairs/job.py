@@ -41,6 +41,8 @@ def run(context: Context) -> dict[str, Any]:
             progress=lambda done, total, unit: context.progress(done, total or None, unit=unit),
             check_stop=context.check_stop,
         )
+        context.progress(0, message="preparing the search")  # the pairs are there by now, so nothing stops it
+        store.catch_up(progress=lambda done, total, unit: context.progress(done, total, unit=unit))
     faults = [asdict(fault) for fault in result.faults]
     if faults:
         files.write_text(

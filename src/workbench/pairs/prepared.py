@@ -10,13 +10,22 @@ from typing import NamedTuple
 from workbench.errors import UserError
 from workbench.pairs.detecting import Detection, Source, pair_of
 from workbench.pairs.forms import EXTRAS, extras_of
-from workbench.pairs.pair import NewPair, NotAPair, Pair, check_text, digest_of, digest_of_json, normalised
+from workbench.pairs.pair import (
+    NewPair,
+    NotAPair,
+    Pair,
+    check_text,
+    digest_of,
+    digest_of_json,
+    normalised,
+    split_source,
+)
 from workbench.pairs.row import Fault, Row
 
-StoredRow = tuple[bytes, str, str, str, str, str | None, str | None, str | None]
-"""The values of `CONTENT`."""
-CONTENT = ("key", "source", "tags", "note", "messages", "completion", "chosen", "rejected")
+CONTENT = ("key", "source", "line", "tags", "note", "messages", "completion", "chosen", "rejected", "chars")
 """The columns of a pair that it brings with it."""
+StoredRow = tuple[bytes, str, int | None, str, str, str, str | None, str | None, str | None, int]
+"""The values of `CONTENT`."""
 
 _BATCH = 1000  # rows
 _HOPELESS = 100_000  # with so many faults, and more of them than rows, a source is refused
@@ -34,15 +43,15 @@ class Batch(NamedTuple):
 
 def stored(pair: NewPair | Pair) -> StoredRow:
     """A pair as the store keeps it. Its lists are JSON as `json.dumps` writes it, made several times as fast."""
+    texts = (pair.completion, pair.chosen, pair.rejected)
     return (
-        digest_of(pair.messages, pair.completion, pair.chosen, pair.rejected),
-        pair.source,
+        digest_of(pair.messages, *texts),
+        *split_source(pair.source),
         tags_json(pair.tags),
         pair.note,
         messages_json(pair.messages),
-        pair.completion,
-        pair.chosen,
-        pair.rejected,
+        *texts,
+        sum([len(turn["content"]) for turn in pair.messages]) + sum([len(text) for text in texts if text]),
     )
 
 
@@ -81,7 +90,7 @@ def batches(source: Source, found: Detection, limit: int | None = None) -> Itera
         for row in some:
             if isinstance(row, Row):
                 try:
-                    quick = _quick(row, plain, f"{source.name}:{row.line}") if plain else None
+                    quick = _quick(row, plain, source.name) if plain else None
                     rows.append(quick or stored(pair_of(row, found, source.name)))
                     continue
                 except NotAPair as error:
@@ -115,19 +124,21 @@ def _plain(found: Detection) -> _Plain | None:
 _TWO_TEXTS = {("prompt", "completion"), ("question", "answer")}
 
 
-def _quick(row: Row, plain: _Plain, source: str) -> StoredRow | None:
+def _quick(row: Row, plain: _Plain, name: str) -> StoredRow | None:
     """What `stored(pair_of(row))` is for two plain texts, in half the time; None: it is for these to say."""
     columns = row.columns
     prompt, completion = columns.get(plain.prompt), columns.get(plain.completion)
     if type(prompt) is not str or type(completion) is not str:
         return None
-    own, tags, note = source, "[]", ""
+    source, line, tags, note = name, row.line, "[]", ""
     try:
         check_text(prompt, "prompt")
         check_text(completion, "completion")
         if plain.extras:
-            extras = extras_of({name: columns[its] for name, its in plain.extras if its in columns}, source)
-            own, tags, note = check_text(extras["source"], "source"), tags_json(extras["tags"]), extras["note"]
+            given = {name: columns[its] for name, its in plain.extras if its in columns}
+            extras = extras_of(given, f"{name}:{line}")
+            source, line = split_source(check_text(extras["source"], "source"))
+            tags, note = tags_json(extras["tags"]), extras["note"]
             if note:
                 check_text(note, "note")
     except NotAPair:
@@ -139,4 +150,5 @@ def _quick(row: Row, plain: _Plain, source: str) -> StoredRow | None:
     if normal != prompt:
         quoted = encode_basestring_ascii(normal)
     key = digest_of_json(f'[["user", {quoted}]]', f"[{answer}, null, null]")
-    return (key, own, tags, note, f'[{{"role": "user", "content": {kept}}}]', completion, None, None)
+    messages, chars = f'[{{"role": "user", "content": {kept}}}]', len(prompt) + len(completion)
+    return (key, source, line, tags, note, messages, completion, None, None, chars)

@@ -13,8 +13,11 @@ from typing import Any, Self
 
 from workbench import database
 from workbench.errors import UserError
+from workbench.pairs.catching_up import waiting
 from workbench.pairs.history import Change, history_of, pair_of
 from workbench.pairs.pair import STATUSES, Pair
+from workbench.pairs.plan import Statement, statements
+from workbench.pairs.query import Query, Term
 from workbench.pairs.schema import MIGRATIONS
 from workbench.pairs.selection import Selection
 
@@ -109,8 +112,8 @@ class PairReader:
         tag: str | None = None,
     ) -> int:
         """How many pairs there are of a selection; or of a dataset (None: of all), a status, with words and a tag."""
-        ids, parameters = _selection(dataset, status, search, tag).ids()
-        return self._rows(f"SELECT count(*) FROM ({ids})", parameters)[0][0]
+        chosen = self._statements(_selection(dataset, status, search, tag), ordered=False)
+        return sum(self._rows(f"SELECT count(*) FROM ({ids})", parameters)[0][0] for ids, parameters in chosen)
 
     def page(
         self,
@@ -123,9 +126,8 @@ class PairReader:
         limit: int = 100,
     ) -> list[Pair]:
         """Pairs `offset` to `offset + limit` of those that `count` counts, in the selection's order."""
-        ids, parameters = _selection(dataset, status, search, tag).ids()
-        found = self._rows(f"{ids} LIMIT :limit OFFSET :offset", {**parameters, "limit": limit, "offset": offset})
-        return self.get_many([row[0] for row in found])
+        selection = _selection(dataset, status, search, tag)
+        return self.get_many(self.first_ids(selection, offset + limit)[offset:])
 
     def ids(
         self,
@@ -136,33 +138,48 @@ class PairReader:
         tag: str | None = None,
     ) -> array[int]:
         """The ids of the pairs that `count` counts, in the selection's order: they ascend where it does not sort."""
-        ids, parameters = _selection(dataset, status, search, tag).ids()
-        return _array(self._rows(f"SELECT json_group_array(id) FROM ({ids})", parameters)[0][0])
+        found = array("q")
+        for statement, parameters in self._statements(_selection(dataset, status, search, tag)):
+            # One text in one step, made while Python's other threads run: a row each would hold them up a million times
+            listed = self._rows(f"SELECT json_group_array(id) FROM ({statement})", parameters)[0][0]
+            _extend(found, listed)
+        return found
 
-    def first_ids(self, selection: Selection, limit: int = 1000) -> array[int]:
-        """The first of `ids(selection)`: what a screen shows at once, while the others are read by another thread."""
-        ids, parameters = selection.ids()
-        return array("q", [row[0] for row in self._rows(f"{ids} LIMIT :limit", {**parameters, "limit": limit})])
+    def first_ids(self, selection: Selection, limit: int = 200) -> array[int]:
+        """The first of `ids(selection)`: what a screen shows at once, while another thread reads the others.
+
+        It costs up to a few milliseconds, hundreds where no index serves the selection, at a million pairs; `ids` takes
+        up to a second, most of it without holding up other threads. Both are of one state only if `version` is the same
+        before the one and after the other.
+        """
+        found = array("q")
+        for statement, parameters in self._statements(selection):
+            listed = f"SELECT json_group_array(id) FROM ({statement} LIMIT {limit - len(found)})"
+            _extend(found, self._rows(listed, parameters)[0][0])
+            if len(found) >= limit:
+                break
+        return found
+
+    def unsearched(self) -> int:
+        """How many pairs words do not find yet: after a large import the search is being prepared; see `catch_up`."""
+        with self._errors():
+            return waiting(self._connection)
 
     def facets(self, dataset: str | None = None) -> Facets:
         """Which statuses, tags, flags and sources the pairs of a dataset (None: of all) have, and how many each."""
         where, parameters = (
             ("WHERE pairs.dataset = :dataset", {"dataset": dataset}) if dataset is not None else ("", {})
         )
-        sources: dict[str, int] = {}
-        for source, number in self._rows(f"SELECT source, count(*) FROM pairs {where} GROUP BY source", parameters):
-            if source:
-                sources[source_of(source)] = sources.get(source_of(source), 0) + number
 
-        def counts(what: str, more: str = "") -> dict[str, int]:
-            statement = f"SELECT {what}, count(*) FROM pairs {more} {where} GROUP BY {what} ORDER BY {what}"
+        def counts(what: str, table: str = "pairs") -> dict[str, int]:
+            statement = f"SELECT {what}, count(*) FROM {table} {where} GROUP BY {what} ORDER BY {what}"
             return {row[0]: row[1] for row in self._rows(statement, parameters)}
 
         return Facets(
             statuses=dict.fromkeys(STATUSES, 0) | counts("status"),
-            tags=counts("value", "JOIN json_each(pairs.tags)"),
-            flags=counts("flag", "JOIN pair_flags ON pair_flags.pair = pairs.id"),
-            sources=dict(sorted(sources.items())),
+            tags=counts("tag", table="pair_tags AS pairs"),
+            flags=counts("flag", table="pair_flags CROSS JOIN pairs ON pairs.id = pair_flags.pair"),
+            sources={source: number for source, number in counts("source").items() if source},
         )
 
     def flags_of(self, ids: Iterable[int]) -> dict[int, tuple[Flag, ...]]:
@@ -190,7 +207,7 @@ class PairReader:
             " total(tags <> '[]'), total(note <> '') FROM ("
             "SELECT source, tags, note, json_array_length(messages) AS turns,"
             " json_extract(messages, '$[0].role') = 'system' AS has_system"
-            f" FROM pairs WHERE {' AND '.join(conditions)})",
+            f" FROM pair_rows WHERE {' AND '.join(conditions)})",
             {"dataset": dataset, "status": status},
         )
         return Shape(*map(int, row))
@@ -213,22 +230,30 @@ class PairReader:
         return replace(self.get(id), **edits[0].before) if edits else None
 
     def _journal_of(self, id: int) -> list[sqlite3.Row]:
+        """The rows of the journal that hold a pair: its own, and the runs that it is one of."""
         return self._rows(
-            "SELECT s.id, s.kind, s.label, s.at, c.* FROM pair_changes AS c JOIN pair_steps AS s ON s.id = c.step"
-            " WHERE c.pair = :id AND NOT s.undone ORDER BY s.id",
+            """
+            SELECT s.kind, s.label, s.at, c.* FROM pair_steps AS s JOIN pair_changes AS c ON c.step = s.id
+            WHERE NOT s.undone AND c.rowid IN (
+                SELECT rowid FROM pair_changes WHERE pair = :id AND last IS NULL
+                UNION ALL
+                SELECT found FROM (SELECT (
+                    SELECT rowid FROM pair_changes WHERE step = steps.id AND pair <= :id ORDER BY pair DESC LIMIT 1
+                ) AS found FROM (SELECT DISTINCT step AS id FROM pair_changes WHERE last IS NOT NULL) AS steps)
+                WHERE (SELECT last FROM pair_changes WHERE rowid = found) >= :id
+            ) ORDER BY s.id
+            """,
             {"id": id},
         )
 
     def ids_from(self, source: str) -> list[int]:
         """The ids of the pairs that came from a source."""
-        return [
-            row[0] for row in self._rows("SELECT id FROM pairs WHERE source = :source ORDER BY id", {"source": source})
-        ]
+        return list(self.ids(Selection(query=Query((Term("source", (source,)),)))))
 
     def get_many(self, ids: Iterable[int]) -> list[Pair]:
         """Those of these pairs that exist, in the order of these ids."""
         ids = list(ids)
-        rows = self._rows(f"SELECT * FROM pairs WHERE id IN ({IDS})", {"ids": json.dumps(ids)})
+        rows = self._rows(f"SELECT * FROM pair_rows WHERE id IN ({IDS})", {"ids": json.dumps(ids)})
         found = {row["id"]: pair_of(row) for row in rows}
         return [found[id] for id in dict.fromkeys(ids) if id in found]
 
@@ -244,9 +269,9 @@ class PairReader:
 
     def pairs(self, dataset: str | None = None, *, status: str | None = None) -> Iterator[Pair]:
         """All pairs of a dataset and a status, in the order in which they were added, as they were at the first."""
-        ids, parameters = Selection(dataset, status).ids()
+        ids, parameters = self._statements(Selection(dataset, status))[0]
         with self._errors():
-            rows = self._connection.execute(f"SELECT * FROM pairs WHERE id IN ({ids}) ORDER BY id", parameters)
+            rows = self._connection.execute(f"SELECT * FROM pair_rows WHERE id IN ({ids}) ORDER BY id", parameters)
             yield from map(pair_of, rows)
 
     def accepted(self, dataset: str) -> Iterator[Pair]:
@@ -256,6 +281,10 @@ class PairReader:
     def version(self) -> int:
         """A number that changes whenever pairs changed, through whichever process; costs microseconds."""
         return self._rows("SELECT number FROM pair_revision")[0][0]
+
+    def _statements(self, selection: Selection, *, ordered: bool = True) -> list[Statement]:
+        with self._errors():
+            return statements(self._connection, selection, ordered=ordered)
 
     def _rows(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[sqlite3.Row]:
         with self._errors():
@@ -272,23 +301,15 @@ class PairReader:
             raise database.fault(error, self._path) from error
 
 
-def source_of(source: str) -> str:
-    """The file of a source such as `file.jsonl:17`."""
-    file, colon, line = source.rpartition(":")
-    return file if colon and file and line.isascii() and line.isdigit() else source
-
-
 def _selection(dataset: Selection | str | None, status: str | None, search: str, tag: str | None) -> Selection:
     return dataset if isinstance(dataset, Selection) else Selection(dataset, status, search, tag)
 
 
-def _array(numbers: str) -> array[int]:
-    """The integers of a JSON list."""
-    ids = array("q")
-    text, at = numbers[1:-1], 0
+def _extend(ids: array[int], listed: str) -> None:
+    """Add the integers of a JSON list."""
+    text, at = listed[1:-1], 0
     while at < len(text):  # piece by piece, so that other threads get their turn
         end = text.find(",", at + _PIECE)
         end = len(text) if end < 0 else end
         ids.extend(map(int, text[at:end].split(",")))
         at = end + 1
-    return ids

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.pairs.pair import as_text
+from workbench.pairs.pair import as_text, split_source
 from workbench.pairs.query import ANY, NO_QUERY, Query, Term
 
 _MAX_WORDS = 32  # more words than this narrow a search no further
-_CHARS = """(
-    (SELECT sum(length(json_extract(value, '$.content'))) FROM json_each(pairs.messages))
-    + length(coalesce(pairs.completion, pairs.chosen || pairs.rejected)))"""
+_BEGINNING = 3  # letters from which on the last word of a search may be a beginning: of shorter ones there are too many
 _TOKENS = "(SELECT tokens FROM pair_lengths AS l WHERE l.pair = pairs.id AND l.key = pairs.key)"
-_EDITED = """EXISTS (
-    SELECT 1 FROM pair_changes AS c JOIN pair_steps AS s ON s.id = c.step
-    WHERE c.pair = pairs.id AND s.kind = 'content' AND NOT s.undone)"""
-_NUMBERS = {"tokens": _TOKENS, "chars": _CHARS, "id": "pairs.id"}
-_ORDERS = {"new": "pairs.id", "status": "pairs.status", "source": "pairs.source", "tokens": _TOKENS, "chars": _CHARS}
+_NUMBERS = {"tokens": _TOKENS, "chars": "pairs.chars", "id": "pairs.id"}
 
 
 @dataclass(frozen=True)
@@ -28,122 +21,148 @@ class Selection:
     dataset: str | None = None
     status: str | None = None
     search: str = ""
-    """Words that all occur in prompt, answers or note, in any order; the last one may be a beginning. Case and accents
-    do not count. A word without letters and digits (`=>`) is looked for as it stands."""
+    """Words that all occur in prompt, answers or note, in any order; the last one may be a beginning of three letters
+    or more. Case and accents do not count. A word without letters and digits (`=>`) is looked for as it stands."""
     tag: str | None = None
     query: Query = NO_QUERY
     """What the query line asks for, besides the above."""
 
-    def ids(self) -> tuple[str, dict[str, Any]]:
-        """A SELECT of the ids, in order, and its named parameters."""
-        return _Statement(self).ids()
+    @property
+    def has_words(self) -> bool:
+        """Whether it looks for text."""
+        return bool(self.search.split()) or any(term.name in ("word", "phrase") for term in self.query.terms)
 
 
-class _Statement:
-    """The conditions of a selection as they are gathered."""
+@dataclass(frozen=True)
+class Lead:
+    """A condition with an index of its own, from which the pairs can be looked up."""
 
-    def __init__(self, selection: Selection) -> None:
-        self._conditions: list[str] = []
+    table: str
+    """What stands after FROM, ending in `pairs`; its `WHERE` is `condition`."""
+    condition: str
+    index: str
+    """The same without `pairs`: what is counted, and how."""
+
+
+class Conditions:
+    """What a selection asks for, as SQL over `pairs`, with named parameters."""
+
+    def __init__(self, selection: Selection, dataset: str | None) -> None:
+        """`dataset`: where it is asked for, or the only one there is."""
         self.parameters: dict[str, Any] = {}
+        self.filters: list[str] = []
+        """All of them must hold; the words of `match` are not among them."""
+        self.leads: list[Lead] = []
+        self.match: str | None = None
+        """The parameter with FTS5's query, where there are words."""
+        self.has_beginning = False
+        """Whether one of the words may be a beginning."""
+        self.dataset: str | None = None
+        """The parameter with the dataset."""
+        if dataset is not None:
+            self.dataset = self.bind(as_text(dataset))
+            self.filters.append(f"pairs.dataset = {self.dataset}")
         self._words: list[str] = []
-        self._sort = selection.query.sort
-        for column in ("dataset", "status"):
-            if (value := getattr(selection, column)) is not None:
-                self._require(f"pairs.{column} = {self._bind(as_text(value))}")
+        terms = list(selection.query.terms)
+        if selection.status is not None:
+            terms.append(Term("status", (as_text(selection.status),)))
         if selection.tag is not None:
-            self._require(self._tag(as_text(selection.tag)))
+            terms.append(Term("tag", (as_text(selection.tag),)))
         self._search(as_text(selection.search).split())
-        words = [term.values[0] for term in selection.query.terms if term.name == "word" and not term.negated]
-        self._search(words)
-        for term in selection.query.terms:
+        self._search([term.values[0] for term in terms if term.name == "word" and not term.negated])
+        for term in terms:
             if term.name != "word" or term.negated:
-                condition = self._condition(term)
-                self._require(f"NOT coalesce({condition}, FALSE)" if term.negated else condition)
-
-    def ids(self) -> tuple[str, dict[str, Any]]:
-        """See `Selection.ids`."""
-        order = self._order()
+                self._add(term)
         if self._words:
-            match = self._bind(" ".join(self._words))
-            if not self._conditions and order == "pairs.id":
-                return f"SELECT rowid AS id FROM pair_search WHERE pair_search MATCH {match} ORDER BY rowid", (
-                    self.parameters
-                )
-            self._conditions.insert(0, f"pair_search MATCH {match}")
-            tables = "pair_search CROSS JOIN pairs ON pairs.id = pair_search.rowid"  # CROSS: the index leads
-            order = order.replace("pairs.id", "pair_search.rowid")
-        else:
-            tables = "pairs"
-        where = f" WHERE {' AND '.join(self._conditions)}" if self._conditions else ""
-        return f"SELECT pairs.id AS id FROM {tables}{where} ORDER BY {order}", self.parameters
+            self.match = self.bind(" ".join(self._words))
 
-    def _order(self) -> str:
-        name = self._sort.removeprefix("-")
-        if not name:
-            return "pairs.id"
-        if name == "new":
-            return "pairs.id DESC"
-        return f"{_ORDERS[name]}{' DESC' if self._sort != name else ''} NULLS LAST, pairs.id"
-
-    def _bind(self, value: object) -> str:
+    def bind(self, value: object) -> str:
+        """The name of a parameter with this value."""
         name = f"p{len(self.parameters)}"
         self.parameters[name] = value
         return f":{name}"
-
-    def _require(self, condition: str) -> None:
-        self._conditions.append(condition)
 
     def _search(self, words: list[str]) -> None:
         """All these words; the last may be a beginning."""
         words = words[:_MAX_WORDS]
         seen = [word for word in words if _is_seen(word)]
         if seen:
-            self._words.append(" ".join(map(_phrase, seen)) + "*")
-        for word in words:
-            if not _is_seen(word):
-                self._require(self._literal(word))
+            begins = sum(map(str.isalnum, seen[-1])) >= _BEGINNING
+            self._words.append(" ".join(map(_phrase, seen)) + ("*" if begins else ""))
+            self.has_beginning = self.has_beginning or begins
+        self.filters += [self._literal(word) for word in words if not _is_seen(word)]
 
     def _literal(self, text: str) -> str:
         """What FTS5 has no words for."""
         return (
             "EXISTS (SELECT 1 FROM pair_texts AS t WHERE t.id = pairs.id"
-            f" AND instr(t.prompt || char(10) || t.answer || char(10) || t.note, {self._bind(text)}))"
+            f" AND instr(t.prompt || char(10) || t.answer || char(10) || t.note, {self.bind(text)}))"
         )
 
-    def _tag(self, tag: str) -> str:
-        """A tag has no quotes in it, so its JSON stands for itself."""
-        return f"instr(pairs.tags, {self._bind(json.dumps(tag, ensure_ascii=False))})"
+    def _add(self, term: Term) -> None:
+        if term.name == "phrase" and _is_seen(term.values[0]) and not term.negated:
+            self._words.append(_phrase(term.values[0]))
+            return
+        condition = self._condition(term)
+        self.filters.append(f"NOT coalesce({condition}, FALSE)" if term.negated else condition)
+        if not term.negated and len(term.values) == 1:
+            self._lead(term, condition)
 
     def _condition(self, term: Term) -> str:
         if term.name in ("word", "phrase"):
             text = term.values[0]
             if not _is_seen(text):
                 return self._literal(text)
-            if not term.negated:
-                self._words.append(_phrase(text))
-                return "TRUE"
-            return f"pairs.id IN (SELECT rowid FROM pair_search WHERE pair_search MATCH {self._bind(_phrase(text))})"
+            return f"pairs.id IN (SELECT rowid FROM pair_search WHERE pair_search MATCH {self.bind(_phrase(text))})"
         if term.op != ":":
-            return f"{_NUMBERS[term.name]} {term.op} {self._bind(int(term.values[0]))}"
+            return f"{_NUMBERS[term.name]} {term.op} {self.bind(int(term.values[0]))}"
         return f"({' OR '.join(self._value(term.name, value) for value in term.values)})"
 
     def _value(self, name: str, value: str) -> str:
         if name == "status":
-            return f"pairs.status = {self._bind(value)}"
+            return f"pairs.status = {self.bind(value)}"
         if name == "tag":
-            return self._tag(value)
+            tag = f"t.dataset = pairs.dataset AND t.tag = {self.bind(value)} AND t.pair = pairs.id"
+            return f"EXISTS (SELECT 1 FROM pair_tags AS t WHERE {tag})"
         if name == "flag":
-            named = "" if value == ANY else f" AND f.flag = {self._bind(value)}"
+            named = "" if value == ANY else f" AND f.flag = {self.bind(value)}"
             return f"EXISTS (SELECT 1 FROM pair_flags AS f WHERE f.pair = pairs.id{named})"
-        if name == "source":
-            file = self._bind(value)  # the name of a file stands for all of its lines, as `file.jsonl:17`
-            lines = f"pairs.source >= {file} || ':' AND pairs.source < {file} || ';'"
-            return f"(pairs.source = {file} OR {lines})"
+        if name == "source":  # the name of a file stands for all of its lines
+            file, line = split_source(value)
+            whole = f"pairs.source = {self.bind(value)}"
+            if line is None:
+                return whole
+            return f"({whole} AND pairs.line IS NULL OR pairs.source = {self.bind(file)} AND pairs.line = {line})"
         if name == "kind":
-            return f"pairs.completion IS {'NOT ' if value == 'completion' else ''}NULL"
+            return f"pairs.preference = {int(value == 'preference')}"
         if name == "edited":
-            return _EDITED if value == "yes" else f"NOT {_EDITED}"
-        return f"pairs.id = {self._bind(int(value))}"
+            return "pairs.edited" if value == "yes" else "NOT pairs.edited"
+        return f"pairs.id = {self.bind(int(value))}"
+
+    def _lead(self, term: Term, condition: str) -> None:
+        """Note the index by which this term finds its pairs, in the order of their ids or not."""
+        value = f":p{len(self.parameters) - 1}"  # what `condition` has just bound
+        if term.name == "flag":
+            if term.values[0] != ANY:
+                self._lead_by("pair_flags AS lead", f"lead.flag = {value}", "lead.pair")
+        elif term.name == "tokens":
+            self._lead_by("pair_lengths AS lead", f"lead.tokens {term.op} {value}", "lead.pair")
+        elif self.dataset is None:
+            return
+        elif term.name == "tag":
+            self._lead_by("pair_tags AS lead", f"lead.dataset = {self.dataset} AND lead.tag = {value}", "lead.pair")
+        elif (
+            term.name in ("status", "chars")
+            or (term.name == "source" and split_source(term.values[0])[1] is None)
+            or (term.name == "edited" and term.values[0] == "yes")
+        ):
+            name = "pairs_edited" if term.name == "edited" else f"pairs_by_{term.name}"
+            table = f"pairs INDEXED BY {name}"
+            self.leads.append(Lead(table, "TRUE", f"{table} WHERE pairs.dataset = {self.dataset} AND {condition}"))
+
+    def _lead_by(self, table: str, condition: str, pair: str) -> None:
+        joined = f"{table} CROSS JOIN pairs ON pairs.id = {pair}"
+        self.leads.append(Lead(joined, condition, f"{table} WHERE {condition}"))
 
 
 def _is_seen(text: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from typing import Any
 from workbench import database
 from workbench.errors import UserError
 from workbench.hybrid import check_name
-from workbench.pairs.journal import Journal
+from workbench.pairs.adding import drop, move_in, stage
+from workbench.pairs.catching_up import index_added, index_some, remove_some
+from workbench.pairs.journal import CONTENTS, Journal, pairs_of
 from workbench.pairs.pair import STATUSES, NewPair, NotAPair, Pair, check_tags, is_text
 from workbench.pairs.prepared import CONTENT, StoredRow, stored
 from workbench.pairs.reading import IDS, DatasetSummary, Facets, Flag, PairReader
@@ -60,21 +62,56 @@ class PairStore(PairReader):
         """
         remaining = iter(rows)
         batches = iter(lambda: [stored(row) for row in islice(remaining, _BATCH)], [])
-        return self.add_rows(dataset, batches, status=status, label=label)
+        added = self.add_rows(dataset, batches, status=status, label=label)
+        self.catch_up()
+        return added
 
     def add_rows(
         self, dataset: str, batches: Iterable[Sequence[StoredRow]], *, status: str = "pending", label: str = "added"
     ) -> AddResult:
-        """Add pairs whose rows somebody has prepared already; everything else is as in `add`."""
+        """Add pairs whose rows somebody has prepared already; everything else is as in `add`.
+
+        More than a thousand are not found by words before `catch_up`, which the caller must call.
+        """
         check_name(dataset, "dataset")
         _check_status(status)
         with self._errors():
-            given = self._stage(batches)
+            given = stage(self._connection, batches)
         with self._change():
-            added = self._add_staged(dataset, status, label)
+            added, first, last = move_in(self._connection, dataset, status)
+            if added:
+                step = self._journal.record_added(first, last)
+                self._journal.label(step, f"{label}: {added:,} pair{'s' if added > 1 else ''} into {dataset}")
+                index_added(self._connection, first, last)
         with self._errors():
-            self._connection.execute("DROP TABLE temp.staged")
+            drop(self._connection)
         return AddResult(added, given - added)
+
+    def catch_up(
+        self,
+        *,
+        progress: Callable[[float, float, str], None] | None = None,
+        check_stop: Callable[[], None] | None = None,
+    ) -> None:
+        """Do what large changes left for later: index for searching, and remove for good what nothing brings back.
+
+        It takes about 25 seconds for a million pairs, in short transactions between which others write, and next to
+        nothing where nothing was left. Whatever ends it, the next call goes on from there.
+
+        Args:
+            progress: called with how many pairs are indexed, of how many, and "pairs".
+            check_stop: called now and then; what it raises ends the work.
+        """
+        total = self.unsearched()
+        with self._errors():
+            while index_some(self._connection):
+                if progress:
+                    progress(total - min(total, self.unsearched()), total, "pairs")
+                if check_stop:
+                    check_stop()
+            while remove_some(self._connection):
+                if check_stop:
+                    check_stop()
 
     def set_status(self, pairs: Sequence[int] | Selection, status: str) -> int:
         """Set the status of pairs; how many had another one.
@@ -163,22 +200,21 @@ class PairStore(PairReader):
             if twin:
                 raise UserError(f"pair {id} would become the same as pair {twin[0]}", do="Delete one of the two.")
             step, _ = self._journal.record("content", ":id", {"id": id})
+            row |= {"id": id}
+            self._connection.execute("UPDATE pairs SET key = :key, edited = edited + 1 WHERE id = :id", row)
             self._connection.execute(
-                "UPDATE pairs SET key = :key, messages = :messages, completion = :completion, chosen = :chosen,"
+                "UPDATE pair_contents SET messages = :messages, completion = :completion, chosen = :chosen,"
                 " rejected = :rejected WHERE id = :id",
-                {**row, "id": id},
+                row,
             )
             self._journal.label(step, f"edited pair {id}")
 
     def delete(self, pairs: Sequence[int] | Selection) -> int:
         """Delete pairs; how many."""
-        with self._change():
+        with self._change(pairs):
             chosen, parameters = self._chosen(pairs)
             step, count = self._journal.record("delete", chosen, parameters)
             if count:
-                self._connection.execute(
-                    "DELETE FROM pairs WHERE id IN (SELECT pair FROM pair_changes WHERE step = ?)", (step,)
-                )
                 self._journal.label(step, f"deleted {self._named(step, count)}")
         return count
 
@@ -248,28 +284,31 @@ class PairStore(PairReader):
     # Inside
 
     @contextmanager
-    def _change(self) -> Iterator[None]:
+    def _change(self, pairs: Sequence[int] | Selection = ()) -> Iterator[None]:
+        """One transaction; before it, where pairs are chosen by words, all of them are made to be found."""
+        if isinstance(pairs, Selection) and pairs.has_words:
+            self.catch_up()
         with self._errors(), database.transaction(self._connection):
             yield
 
     def _set(self, column: str, value: str, pairs: Sequence[int] | Selection, label: Callable[[str], str]) -> int:
         """Set one column of those of the pairs that have another value, as one step."""
-        with self._change():
+        table = "pair_contents" if column in CONTENTS else "pairs"
+        with self._change(pairs):
             chosen, parameters = self._chosen(pairs)
-            others = f"SELECT id FROM pairs WHERE id IN ({chosen}) AND {column} <> :value"
+            others = f"SELECT id FROM {table} WHERE id IN ({chosen}) AND {column} <> :value"
             step, count = self._journal.record(column, others, {**parameters, "value": value})
             if count:
                 self._connection.execute(
-                    f"UPDATE pairs SET {column} = ? FROM pair_changes AS kept"
-                    " WHERE kept.step = ? AND kept.pair = pairs.id",
-                    (value, step),
+                    f"UPDATE {table} SET {column} = :value WHERE id IN ({pairs_of(table)})",
+                    {"value": value, "step": step},
                 )
                 self._journal.label(step, label(self._named(step, count)))
         return count
 
     def _retag(self, pairs: Sequence[int] | Selection, change: Callable[[list[str]], list[str]], words: str) -> int:
         """Change the tags of pairs by what they are, as one step: `words`, with the pairs for its `{}`."""
-        with self._change():
+        with self._change(pairs):
             chosen, parameters = self._chosen(pairs)
             found = self._connection.execute(f"SELECT DISTINCT tags FROM pairs WHERE id IN ({chosen})", parameters)
             changed = {old: _json(change(json.loads(old))) for (old,) in found}
@@ -281,9 +320,9 @@ class PairStore(PairReader):
             step, count = self._journal.record("tags", others, parameters)
             if count:
                 self._connection.execute(
-                    "UPDATE pairs SET tags = (SELECT new.value FROM json_each(?) AS new WHERE new.key = pairs.tags)"
-                    " FROM pair_changes AS kept WHERE kept.step = ? AND kept.pair = pairs.id",
-                    (parameters["changed"], step),
+                    "UPDATE pairs SET tags = (SELECT new.value FROM json_each(:changed) AS new"
+                    f" WHERE new.key = pairs.tags) WHERE id IN ({pairs_of()})",
+                    {"changed": parameters["changed"], "step": step},
                 )
                 self._journal.label(step, words.format(self._named(step, count)))
         return count
@@ -291,7 +330,7 @@ class PairStore(PairReader):
     def _chosen(self, pairs: Sequence[int] | Selection) -> tuple[str, dict[str, Any]]:
         """A SELECT of the ids of these pairs, and its parameters; with ids, all of them must exist."""
         if isinstance(pairs, Selection):
-            return replace(pairs, query=pairs.query.sorted_by("")).ids()
+            return self._statements(pairs, ordered=False)[0]
         parameters = {"ids": json.dumps(list(pairs))}
         missing = self._connection.execute(
             f"SELECT value FROM ({IDS}) WHERE value NOT IN (SELECT id FROM pairs)", parameters
@@ -306,36 +345,6 @@ class PairStore(PairReader):
         if count > 1:
             return f"{count:,} pairs"
         return f"pair {self._connection.execute('SELECT pair FROM pair_changes WHERE step = ?', (step,)).fetchone()[0]}"
-
-    def _stage(self, batches: Iterable[Sequence[StoredRow]]) -> int:
-        """Gather rows in a temporary table, where nothing is locked; how many were given."""
-        self._connection.execute("DROP TABLE IF EXISTS temp.staged")
-        self._connection.execute(
-            f"CREATE TEMP TABLE staged (id INTEGER PRIMARY KEY, {', '.join(CONTENT)}, UNIQUE (key))"
-        )
-        values = ", ".join("?" * len(CONTENT))
-        insert = f"INSERT OR IGNORE INTO temp.staged ({', '.join(CONTENT)}) VALUES ({values})"
-        given = 0
-        for batch in batches:
-            self._connection.execute("BEGIN")  # of the temporary database only: `pairs` is not locked
-            self._connection.executemany(insert, batch)
-            self._connection.execute("COMMIT")
-            given += len(batch)
-        return given
-
-    def _add_staged(self, dataset: str, status: str, label: str) -> int:
-        row = {"dataset": dataset, "status": status}
-        last = self._connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'pairs'")
-        before = last.fetchone()[0]
-        self._connection.execute(
-            f"INSERT INTO pairs (dataset, status, {', '.join(CONTENT)})"
-            f" SELECT :dataset, :status, {', '.join(CONTENT)} FROM temp.staged WHERE NOT EXISTS"
-            " (SELECT 1 FROM pairs WHERE pairs.dataset = :dataset AND pairs.key = staged.key) ORDER BY staged.id",
-            row,
-        )
-        step, added = self._journal.record("add", "SELECT id FROM pairs WHERE id > :before", {"before": before})
-        self._journal.label(step, f"{label}: {added:,} pair{'s' if added != 1 else ''} into {dataset}")
-        return added
 
 
 def _row(pair: NewPair | Pair) -> dict[str, Any]:
