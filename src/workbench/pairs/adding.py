@@ -3,27 +3,55 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from workbench.pairs.prepared import CONTENT, StoredRow
 
-_CACHE = 131072  # KiB of pages kept while rows are moved in: what the index by key needs for a million
+_CACHE = 262144  # KiB of pages kept meanwhile: what the index by key needs for a million pairs
+_ASIDE = 100_000  # rows that are always gathered aside first
+_QUICK = 10.0  # seconds in which a source must have given these, for the others not to be gathered too
 
 
-def stage(connection: sqlite3.Connection, batches: Iterable[Sequence[StoredRow]]) -> int:
-    """Gather rows in a temporary table; how many were given."""
-    drop(connection)
-    connection.execute(f"PRAGMA temp.cache_size = -{_CACHE}")
-    columns = ", ".join(CONTENT)
-    connection.execute(f"CREATE TEMP TABLE staged (id INTEGER PRIMARY KEY, {columns})")
-    insert = f"INSERT INTO temp.staged ({columns}) VALUES ({', '.join('?' * len(CONTENT))})"
-    given = 0
-    for batch in batches:
-        connection.execute("BEGIN")  # of the temporary database only: `pairs` is not locked
-        connection.executemany(insert, batch)
-        connection.execute("COMMIT")
+@contextmanager
+def room(connection: sqlite3.Connection) -> Iterator[None]:
+    """The temporary table, and memory for what is done with it."""
+    cache = connection.execute("PRAGMA cache_size").fetchone()[0]
+    connection.execute("DROP TABLE IF EXISTS temp.staged")
+    connection.execute(f"CREATE TEMP TABLE staged (id INTEGER PRIMARY KEY, {', '.join(CONTENT)})")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE}")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")  # not while others wait for the lock: `catch_up` does it
+    try:
+        yield
+    finally:
+        connection.execute("DROP TABLE IF EXISTS temp.staged")
+        connection.execute(f"PRAGMA cache_size = {cache}")
+        connection.execute("PRAGMA wal_autocheckpoint = 1000")
+
+
+def stage(
+    connection: sqlite3.Connection, batches: Iterator[Sequence[StoredRow]], *, at_most: int | None = None
+) -> tuple[int, bool]:
+    """Gather rows in a temporary table, where nothing is locked.
+
+    Args:
+        connection: within `room`.
+        batches: where they come from.
+        at_most: so many batches; None: all of them, unless the source is a large one that gives them quickly.
+
+    Returns:
+        How many rows were given, and whether there may be more.
+    """
+    insert = f"INSERT INTO temp.staged ({', '.join(CONTENT)}) VALUES ({', '.join('?' * len(CONTENT))})"
+    begun, given = time.monotonic(), 0
+    for number, batch in enumerate(batches, 1):
+        with _transaction(connection):
+            connection.executemany(insert, batch)
         given += len(batch)
-    return given
+        if number == at_most or (at_most is None and given >= _ASIDE and time.monotonic() - begun < _QUICK):
+            return given, True
+    return given, False
 
 
 def move_in(connection: sqlite3.Connection, dataset: str, status: str) -> tuple[int, int, int]:
@@ -47,9 +75,21 @@ def move_in(connection: sqlite3.Connection, dataset: str, status: str) -> tuple[
             WHERE EXISTS (SELECT 1 FROM pairs WHERE pairs.id = :last + staged.id) ORDER BY id""",
             given,
         )
+    connection.execute("DELETE FROM temp.staged")
     return added, last + 1, connection.execute("SELECT max(id) FROM pairs").fetchone()[0]
 
 
-def drop(connection: sqlite3.Connection) -> None:
-    """Let go of what was staged."""
-    connection.execute("DROP TABLE IF EXISTS temp.staged")
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """One of the temporary database, if none is under way: it locks nothing."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

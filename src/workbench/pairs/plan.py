@@ -6,15 +6,17 @@ pairs are gone through in the order that is asked for, so that the first ones ar
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from workbench.pairs.selection import Conditions, Lead, Selection
 
 _FEW = 20_000  # pairs that are looked up and sorted in some 20 ms
-_PROBED = 1000  # pairs of which each is asked whether it has the words, at 20 µs each
-_BY_STATUS = "pairs INDEXED BY pairs_by_status"
+_SOME = 100_000  # the same where several conditions must hold at once, which may be far apart in any other order
+_MANY = 400_000  # pairs that are looked up one by one sooner than all are gone through
+_PROBED = 3000  # pairs whose texts are looked into one by one, which takes some 60 ms
 _ORDERS = {
     "": "pairs.id",
     "new": "pairs.id DESC",
@@ -37,49 +39,60 @@ def dataset_names(connection: sqlite3.Connection) -> list[str]:
     return [row[0] for row in connection.execute(_NAMES)]
 
 
-def statements(connection: sqlite3.Connection, selection: Selection, *, ordered: bool = True) -> list[Statement]:
+def statements(
+    connection: sqlite3.Connection, selection: Selection, *, ordered: bool = True, first: int | None = None
+) -> list[Statement]:
     """The statements that, one after the other, give the ids of a selection.
 
     Args:
         connection: where they will be asked.
         selection: what is asked for.
         ordered: in its order; else in that of adding.
+        first: so many of them will be read; None: all.
     """
-    dataset = selection.dataset
-    if dataset is None and len(names := dataset_names(connection)) == 1:
-        dataset = names[0]
+    whole = first is None
+    names = [] if selection.dataset is not None else dataset_names(connection)
+    dataset = selection.dataset if len(names) != 1 else names[0]
     asked = Conditions(selection, dataset)
     sort = selection.query.sort if ordered else ""
-    lead = _lead(connection, asked)
+    in_order = sort in ("", "new") and not whole
+    lead = _lead(connection, asked, in_order=in_order, whole=whole)
+    by_words = lead is not None and lead.condition == asked.words
+    if first and by_words and not in_order and _are_common(connection, selection, asked, first):
+        lead = None  # those few are soon found in the order that is asked for
     if sort.removeprefix("-") == "tokens":
-        return list(_by_tokens(asked, lead, descending=sort.startswith("-")))
+        return _by_tokens(asked, lead, descending=sort.startswith("-"), whole=whole)
     order = _ORDERS[sort.removeprefix("-")]
     if sort.startswith("-"):
         order = order.replace(", ", " DESC, ") + " DESC"
     if lead is not None:
+        if in_order and lead.order:
+            order = order.replace("pairs.id", lead.order)
         return [_select(lead.table, [lead.condition, *asked.filters], order, asked)]
-    index = {"": "dataset", "new": "dataset"}.get(sort, sort.removeprefix("-"))
-    if index == "dataset" and any(lead.table == _BY_STATUS for lead in asked.leads):
-        index = "status"  # of one status: in the order of adding too
-    return [_select(f"pairs INDEXED BY pairs_by_{index}" if asked.dataset else "pairs", asked.filters, order, asked)]
+    bare = len(asked.filters) == (asked.dataset is not None)
+    if asked.dataset is None or (whole and not bare):
+        table = "pairs NOT INDEXED"
+    elif sort in ("", "new"):
+        table = "pairs INDEXED BY pairs_by_dataset" if bare or selection.dataset is not None else "pairs NOT INDEXED"
+    else:
+        table = f"pairs INDEXED BY pairs_by_{sort.removeprefix('-')}"
+    return [_select(table, asked.filters, order, asked)]
 
 
-def _by_tokens(asked: Conditions, lead: Lead | None, *, descending: bool) -> Iterator[Statement]:
+def _by_tokens(asked: Conditions, lead: Lead | None, *, descending: bool, whole: bool) -> list[Statement]:
     """Those whose tokens were counted, then the others."""
     direction = " DESC" if descending else ""
-    order = f"l.tokens{direction}, l.pair{direction}"
     counted = "l.pair = pairs.id AND l.key = pairs.key"
-    if lead is not None:
-        table = f"{lead.table} CROSS JOIN pair_lengths AS l ON {counted}"
-        yield _select(table, [lead.condition, *asked.filters], order, asked)
-    else:
-        table = f"pair_lengths AS l INDEXED BY pair_lengths_by_tokens CROSS JOIN pairs ON {counted}"
-        yield _select(table, asked.filters, order, asked)
-    others = [*asked.filters, f"NOT EXISTS (SELECT 1 FROM pair_lengths AS l WHERE {counted})"]
-    if lead is not None:
-        yield _select(lead.table, [lead.condition, *others], "pairs.id", asked)
-    else:
-        yield _select("pairs INDEXED BY pairs_by_dataset" if asked.dataset else "pairs", others, "pairs.id", asked)
+    conditions = [lead.condition, *asked.filters] if lead else asked.filters
+    if lead or whole:
+        table = f"{lead.table if lead else 'pairs NOT INDEXED'} LEFT JOIN pair_lengths AS l ON {counted}"
+        return [_select(table, conditions, f"l.tokens{direction} NULLS LAST, pairs.id{direction}", asked)]
+    table = f"pair_lengths AS l INDEXED BY pair_lengths_by_tokens CROSS JOIN pairs ON {counted}"
+    others = [*conditions, f"NOT EXISTS (SELECT 1 FROM pair_lengths AS l WHERE {counted})"]
+    return [
+        _select(table, conditions, f"l.tokens{direction}, l.pair{direction}", asked),
+        _select("pairs NOT INDEXED", others, f"pairs.id{direction}", asked),
+    ]
 
 
 def _select(table: str, conditions: list[str], order: str, asked: Conditions) -> Statement:
@@ -87,30 +100,66 @@ def _select(table: str, conditions: list[str], order: str, asked: Conditions) ->
     return f"SELECT pairs.id AS id FROM {table} WHERE {where} ORDER BY {order}", asked.parameters
 
 
-def _lead(connection: sqlite3.Connection, asked: Conditions) -> Lead | None:
-    """What leaves the fewest pairs, where these are few; where nothing does, the words, if there are any."""
-    best, least = None, _FEW
-
-    def is_fewer(lead: Lead) -> bool:
-        nonlocal best, least
-        statement = f"SELECT count(*) FROM (SELECT 1 FROM {lead.index} LIMIT {least})"
-        counted = connection.execute(statement, asked.parameters).fetchone()[0]
-        if counted < least:
-            best, least = lead, counted
-            return True
-        return False
-
-    for lead in asked.leads:
-        is_fewer(lead)
+def _lead(connection: sqlite3.Connection, asked: Conditions, *, in_order: bool, whole: bool) -> Lead | None:
+    """What leaves the fewest pairs, or None to go through all; words lead where nothing else leaves few."""
+    bound = _MANY if whole else _SOME
+    few = _MANY if whole else _SOME if len(asked.filters) > 2 else _FEW
+    counts = {lead: _count(connection, lead, asked, bound) for lead in asked.leads}
+    # One that gives the pairs in the order of adding is as good as going through all of them, however many it leaves.
+    fitting = [lead for lead in asked.leads if counts[lead] < few or (in_order and lead.order)]
+    best = min(fitting, key=lambda lead: (counts[lead], not lead.order), default=None)
     if asked.match is None:
         return best
-    match = f"pair_search MATCH {asked.match}"
-    words = Lead("pair_search CROSS JOIN pairs ON pairs.id = pair_search.rowid", match, f"pair_search WHERE {match}")
+    words = Lead(
+        "pair_search CROSS JOIN pairs ON pairs.id = pair_search.rowid",
+        asked.words,
+        f"pair_search WHERE {asked.words}",
+        "pair_search.rowid",
+    )
+    least = counts[best] if best else bound
     # What all beginnings of a word match is put together anew by each statement, so it is not counted.
-    if best is None or (not asked.has_beginning and is_fewer(words)):
+    if best is None or least >= few or (not asked.has_beginning and _count(connection, words, asked, least) < least):
         return words
-    if least <= _PROBED and not asked.has_beginning:
-        asked.filters.append(f"EXISTS (SELECT 1 FROM pair_search WHERE {match} AND rowid = pairs.id)")
+    if least <= _PROBED:
+        joined = f"{best.table} WHERE {best.condition} AND {' AND '.join(asked.filters)}"
+        _look_into(connection, asked, f"SELECT pairs.id FROM {joined}")
     else:
-        asked.filters.append(f"pairs.id IN (SELECT rowid FROM pair_search WHERE {match})")
+        asked.filters.append(f"pairs.id IN (SELECT rowid FROM pair_search WHERE {asked.words})")
     return best
+
+
+def _are_common(connection: sqlite3.Connection, selection: Selection, asked: Conditions, first: int) -> bool:
+    """Whether enough pairs have the words among the first ones of the order that is asked for; then only these are."""
+    query = selection.query
+    others = tuple(term for term in query.terms if term.name != "word" or term.negated)
+    others = tuple(term for term in others if term.name != "phrase" or term.negated)
+    wordless = replace(selection, search="", query=replace(query, terms=others))
+    statement, parameters = statements(connection, wordless, first=_PROBED)[0]
+    ids = json.dumps([row[0] for row in connection.execute(f"{statement} LIMIT {_PROBED}", parameters)])
+    filters = list(asked.filters)
+    found = _look_into(connection, asked, f"SELECT value FROM json_each({asked.bind(ids)})")
+    if found < first:
+        asked.filters[:] = filters
+    return found >= first
+
+
+def _look_into(connection: sqlite3.Connection, asked: Conditions, ids: str) -> int:
+    """Narrow to those of a few pairs that have the words, by an index of their texts alone; how many these are."""
+    connection.execute("DROP TABLE IF EXISTS temp.few_texts")
+    connection.execute(
+        "CREATE VIRTUAL TABLE temp.few_texts USING fts5 (prompt, answer, note, content = '', columnsize = 0,"
+        " tokenize = 'unicode61 remove_diacritics 2')"
+    )
+    connection.execute(
+        f"INSERT INTO temp.few_texts (rowid, prompt, answer, note) SELECT * FROM pair_texts WHERE id IN ({ids})",
+        asked.parameters,
+    )
+    matched = f"SELECT rowid FROM temp.few_texts WHERE few_texts MATCH {asked.match}"
+    asked.filters.append(f"pairs.id IN ({matched})")
+    return connection.execute(f"SELECT count(*) FROM ({matched})", asked.parameters).fetchone()[0]
+
+
+def _count(connection: sqlite3.Connection, lead: Lead, asked: Conditions, most: int) -> int:
+    """How many pairs it leaves, counted up to a number."""
+    statement = f"SELECT count(*) FROM (SELECT 1 FROM {lead.index} LIMIT {most})"
+    return connection.execute(statement, asked.parameters).fetchone()[0]

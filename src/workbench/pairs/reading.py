@@ -153,7 +153,7 @@ class PairReader:
         before the one and after the other.
         """
         found = array("q")
-        for statement, parameters in self._statements(selection):
+        for statement, parameters in self._statements(selection, first=limit):
             listed = f"SELECT json_group_array(id) FROM ({statement} LIMIT {limit - len(found)})"
             _extend(found, self._rows(listed, parameters)[0][0])
             if len(found) >= limit:
@@ -282,9 +282,9 @@ class PairReader:
         """A number that changes whenever pairs changed, through whichever process; costs microseconds."""
         return self._rows("SELECT number FROM pair_revision")[0][0]
 
-    def _statements(self, selection: Selection, *, ordered: bool = True) -> list[Statement]:
+    def _statements(self, selection: Selection, *, ordered: bool = True, first: int | None = None) -> list[Statement]:
         with self._errors():
-            return statements(self._connection, selection, ordered=ordered)
+            return statements(self._connection, selection, ordered=ordered, first=first)
 
     def _rows(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[sqlite3.Row]:
         with self._errors():

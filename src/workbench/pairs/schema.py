@@ -202,6 +202,7 @@ MIGRATIONS = [
         CREATE INDEX pairs_by_source ON pairs (dataset, source);
         CREATE INDEX pairs_by_chars ON pairs (dataset, chars);
         CREATE INDEX pairs_edited ON pairs (dataset) WHERE edited;
+        CREATE INDEX pairs_kind ON pairs (dataset) WHERE preference;
 
         -- Tags, to look pairs up by.
         CREATE TABLE pair_tags (

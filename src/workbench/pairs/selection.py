@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,8 @@ class Lead:
     condition: str
     index: str
     """The same without `pairs`: what is counted, and how."""
+    order: str
+    """The pair's id in the index, where it is that by which the index is sorted; empty: it is not."""
 
 
 class Conditions:
@@ -76,6 +79,11 @@ class Conditions:
         if self._words:
             self.match = self.bind(" ".join(self._words))
 
+    @property
+    def words(self) -> str:
+        """What the full-text index is asked for."""
+        return f"pair_search MATCH {self.match}"
+
     def bind(self, value: object) -> str:
         """The name of a parameter with this value."""
         name = f"p{len(self.parameters)}"
@@ -93,11 +101,12 @@ class Conditions:
         self.filters += [self._literal(word) for word in words if not _is_seen(word)]
 
     def _literal(self, text: str) -> str:
-        """What FTS5 has no words for."""
-        return (
-            "EXISTS (SELECT 1 FROM pair_texts AS t WHERE t.id = pairs.id"
-            f" AND instr(t.prompt || char(10) || t.answer || char(10) || t.note, {self.bind(text)}))"
-        )
+        """What FTS5 has no words for. Most texts are passed over without taking their JSON apart."""
+        literal, in_json = self.bind(text), self.bind(json.dumps(text, ensure_ascii=False)[1:-1])
+        return f"""EXISTS (
+            SELECT 1 FROM pair_contents AS c JOIN pair_texts AS t USING (id) WHERE c.id = pairs.id
+            AND (instr(c.messages, {in_json}) OR instr(t.answer, {literal}) OR instr(t.note, {literal}))
+            AND instr(t.prompt || char(10) || t.answer || char(10) || t.note, {literal}))"""
 
     def _add(self, term: Term) -> None:
         if term.name == "phrase" and _is_seen(term.values[0]) and not term.negated:
@@ -134,35 +143,37 @@ class Conditions:
                 return whole
             return f"({whole} AND pairs.line IS NULL OR pairs.source = {self.bind(file)} AND pairs.line = {line})"
         if name == "kind":
-            return f"pairs.preference = {int(value == 'preference')}"
+            return "pairs.preference" if value == "preference" else "NOT pairs.preference"
         if name == "edited":
             return "pairs.edited" if value == "yes" else "NOT pairs.edited"
         return f"pairs.id = {self.bind(int(value))}"
 
     def _lead(self, term: Term, condition: str) -> None:
-        """Note the index by which this term finds its pairs, in the order of their ids or not."""
-        value = f":p{len(self.parameters) - 1}"  # what `condition` has just bound
-        if term.name == "flag":
-            if term.values[0] != ANY:
-                self._lead_by("pair_flags AS lead", f"lead.flag = {value}", "lead.pair")
-        elif term.name == "tokens":
-            self._lead_by("pair_lengths AS lead", f"lead.tokens {term.op} {value}", "lead.pair")
+        """Note the index by which this term finds its pairs, if it has one."""
+        value, name = f":p{len(self.parameters) - 1}", term.name  # what `condition` has just bound
+        if name == "flag" and term.values[0] != ANY:
+            self._lead_by("pair_flags AS lead", f"lead.flag = {value}", "lead.pair")
+        elif name == "tokens":
+            self._lead_by("pair_lengths AS lead", f"lead.tokens {term.op} {value}", "")
         elif self.dataset is None:
             return
-        elif term.name == "tag":
+        elif name == "tag":
             self._lead_by("pair_tags AS lead", f"lead.dataset = {self.dataset} AND lead.tag = {value}", "lead.pair")
-        elif (
-            term.name in ("status", "chars")
-            or (term.name == "source" and split_source(term.values[0])[1] is None)
-            or (term.name == "edited" and term.values[0] == "yes")
-        ):
-            name = "pairs_edited" if term.name == "edited" else f"pairs_by_{term.name}"
-            table = f"pairs INDEXED BY {name}"
-            self.leads.append(Lead(table, "TRUE", f"{table} WHERE pairs.dataset = {self.dataset} AND {condition}"))
+        elif (name, *term.values) in (("edited", "yes"), ("kind", "preference")):
+            self._lead_in(f"pairs_{name}", condition, "pairs.id")
+        elif name == "status" or (name == "source" and split_source(term.values[0])[1] is None):
+            self._lead_in(f"pairs_by_{name}", condition, "pairs.id")
+        elif name == "chars":
+            self._lead_in("pairs_by_chars", condition, "")
 
-    def _lead_by(self, table: str, condition: str, pair: str) -> None:
-        joined = f"{table} CROSS JOIN pairs ON pairs.id = {pair}"
-        self.leads.append(Lead(joined, condition, f"{table} WHERE {condition}"))
+    def _lead_by(self, table: str, condition: str, order: str) -> None:
+        joined = f"{table} CROSS JOIN pairs ON pairs.id = lead.pair"
+        self.leads.append(Lead(joined, condition, f"{table} WHERE {condition}", order))
+
+    def _lead_in(self, index: str, condition: str, order: str) -> None:
+        table = f"pairs INDEXED BY {index}"
+        counted = f"{table} WHERE pairs.dataset = {self.dataset} AND {condition}"
+        self.leads.append(Lead(table, "TRUE", counted, order))
 
 
 def _is_seen(text: str) -> bool:

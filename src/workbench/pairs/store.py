@@ -13,7 +13,7 @@ from typing import Any
 from workbench import database
 from workbench.errors import UserError
 from workbench.hybrid import check_name
-from workbench.pairs.adding import drop, move_in, stage
+from workbench.pairs import adding
 from workbench.pairs.catching_up import index_added, index_some, remove_some
 from workbench.pairs.journal import CONTENTS, Journal, pairs_of
 from workbench.pairs.pair import STATUSES, NewPair, NotAPair, Pair, check_tags, is_text
@@ -49,7 +49,8 @@ class PairStore(PairReader):
     def add(self, dataset: str, rows: Iterable[NewPair], *, status: str = "pending", label: str = "added") -> AddResult:
         """Add pairs, but for those that the dataset has; all of them or, when `rows` raises, none.
 
-        The rows are gathered aside first, so that others can write to the database meanwhile.
+        The rows are gathered aside first, so that others can write to the database meanwhile; but for those of a large
+        source that gives them quickly, which are added as they come after the first 100,000.
 
         Args:
             dataset: its name; made by its first pair.
@@ -75,16 +76,19 @@ class PairStore(PairReader):
         """
         check_name(dataset, "dataset")
         _check_status(status)
-        with self._errors():
-            given = stage(self._connection, batches)
-        with self._change():
-            added, first, last = move_in(self._connection, dataset, status)
-            if added:
-                step = self._journal.record_added(first, last)
-                self._journal.label(step, f"{label}: {added:,} pair{'s' if added > 1 else ''} into {dataset}")
-                index_added(self._connection, first, last)
-        with self._errors():
-            drop(self._connection)
+        with self._errors(), adding.room(self._connection):
+            remaining = iter(batches)
+            given, goes_on = adding.stage(self._connection, remaining)
+            with self._change():
+                added, first, last = adding.move_in(self._connection, dataset, status)
+                while goes_on:
+                    more, goes_on = adding.stage(self._connection, remaining, at_most=1)
+                    more_added, _, last = adding.move_in(self._connection, dataset, status)
+                    given, added = given + more, added + more_added
+                if added:
+                    step = self._journal.record_added(first, last)
+                    self._journal.label(step, f"{label}: {added:,} pair{'s' if added > 1 else ''} into {dataset}")
+                    index_added(self._connection, first, last)
         return AddResult(added, given - added)
 
     def catch_up(
@@ -104,6 +108,8 @@ class PairStore(PairReader):
         """
         total = self.unsearched()
         with self._errors():
+            if total:
+                self._connection.execute("PRAGMA wal_checkpoint")  # of what `add_rows` has left in the log
             while index_some(self._connection):
                 if progress:
                     progress(total - min(total, self.unsearched()), total, "pairs")
@@ -236,19 +242,18 @@ class PairStore(PairReader):
             rows: (pair, flag, detail) each; those of pairs that are gone, or of another dataset, are passed over.
             pairs: replace only what was found of these; None: of all.
         """
-        given = json.dumps([list(row) for row in rows])
-        only = "" if pairs is None else f" AND id IN ({IDS})"
-        parameters = {"dataset": dataset, "check": check, "rows": given}
+        only = "" if pairs is None else f" AND pair IN ({IDS})"
+        parameters = {"dataset": dataset, "check": check, "rows": json.dumps([list(row) for row in rows])}
         with self._change():
             self._connection.execute(
-                f"""DELETE FROM pair_flags WHERE "check" = :check
-                AND pair IN (SELECT id FROM pairs WHERE dataset = :dataset{only})""",
+                f"""DELETE FROM pair_flags WHERE "check" = :check{only}
+                AND EXISTS (SELECT 1 FROM pairs WHERE pairs.id = pair AND dataset = :dataset)""",
                 {**parameters, "ids": json.dumps(list(pairs or ()))},
             )
             found = self._connection.execute(
                 """INSERT OR REPLACE INTO pair_flags (pair, flag, detail, "check")
                 SELECT pairs.id, value ->> 1, value ->> 2, :check FROM json_each(:rows) AS given
-                JOIN pairs ON pairs.id = given.value ->> 0 WHERE dataset = :dataset""",
+                CROSS JOIN pairs ON pairs.id = given.value ->> 0 WHERE dataset = :dataset""",
                 parameters,
             ).rowcount
             self._journal.count_up()
@@ -265,7 +270,7 @@ class PairStore(PairReader):
             noted = self._connection.execute(
                 """INSERT OR REPLACE INTO pair_lengths (pair, key, tokens)
                 SELECT pairs.id, pairs.key, value ->> 2 FROM json_each(:rows) AS given
-                JOIN pairs ON pairs.id = given.value ->> 0 AND lower(hex(pairs.key)) = given.value ->> 1""",
+                CROSS JOIN pairs ON pairs.id = given.value ->> 0 AND lower(hex(pairs.key)) = given.value ->> 1""",
                 {"rows": given},
             ).rowcount
             self._journal.count_up()
