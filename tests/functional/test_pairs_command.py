@@ -8,7 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from workbench.errors import UserError
 from workbench.jobs import control, follow
+from workbench.pairs import hub
+from workbench.pairs.split import is_eval
 from workbench.pairs.store import PairStore
 from workbench.workspace import Workspace
 
@@ -148,3 +153,61 @@ def test_the_app_imports_as_a_job(workspace: Workspace) -> None:
     failed = control.start(workspace, "import", {"file": "absent.jsonl", "dataset": "d"}, title="import")
     list(follow.follow(failed))
     assert (failed.status().state, "no such file" in (failed.status().error or "")) == ("failed", True)
+
+
+def test_a_dataset_folder_is_loaded_by_datasets_and_imported_again(workspace: Workspace, command: Command) -> None:
+    rows = [
+        {"question": f"Question {n}?", "answer": f"Answer {n}.", "source": f"`[/b]\n{n % 3}.md:{n}"} for n in range(60)
+    ]
+    (workspace.root / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    command("pairs", "import", "rows.jsonl", "-d", "tone", "--status", "accepted")
+    export = ["pairs", "export", "out/tone", "-d", "tone", "--test-size", 0.2]
+    ran = command(*export)
+    assert (ran.code, "60 pairs are in out/tone, as messages" in ran.out) == (0, True), ran
+    folder = workspace.root / "out" / "tone"
+
+    import datasets
+
+    splits = datasets.load_dataset(str(folder), cache_dir=str(workspace.root / "cache"))
+    with PairStore(workspace.database) as store:
+        pairs = list(store.pairs("tone"))
+        for name, evaluated in (("train", False), ("eval", True)):
+            asked = [pair.prompt for pair in pairs if is_eval(pair.key, 0.2) == evaluated]
+            assert asked
+            assert [row["messages"][0]["content"] for row in splits[name]] == asked
+            assert splits[name].column_names == ["messages", "source"]
+    card = (folder / "README.md").read_text()
+    assert "# license: YOUR-LICENCE" in card
+    assert f"| eval | {len(splits['eval'])} |" in card
+    assert "- `[/b] 0.md`: 20 pairs" in card
+    assert "form `messages`" in card
+
+    # Nothing is overwritten unasked, and nothing but what an export wrote.
+    assert "is there already" in command(*export).err
+    assert command(*export, "--form", "alpaca", "--replace").code == 0
+    assert "form `alpaca`" in (folder / "README.md").read_text()
+    (folder / "mine.txt").write_text("kept")
+    assert "holds other things" in command(*export, "--replace").err
+    assert [path.name for path in folder.parent.iterdir()] == ["tone"]
+
+    ran = command("pairs", "import", "out/tone@eval", "-d", "again", "--limit", 7, "--json")
+    assert ran.lines == [{"imported": 7, "duplicates": 0, "skipped": 0, "form": "alpaca", "faults": []}]
+    named = hub.parse("out/tone:default@test", workspace.root)
+    assert named is not None
+    with pytest.raises(UserError, match=r"out/tone:default@test: has no split 'test'. It has train, eval"):
+        next(hub.DatasetRows(named).rows())
+    ran = command("pairs", "import", "rows.jsonl", "-d", "tone")
+    assert "Nothing is new: tone has every pair of it." in ran.out
+
+
+def test_without_a_network_the_hub_is_told_to_be_out_of_reach(
+    workspace: Workspace, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    ran = command("pairs", "import", "hub:openai/gsm8k:main@train", "-d", "d", "--limit", 10)
+    assert ran.code == 1
+    assert "hub:openai/gsm8k:main@train: the hub does not answer" in ran.err
+    assert "import its folder" in ran.err
+    assert "names no dataset of the hub" in command("pairs", "import", "hub:../gsm8k", "-d", "d").err
+    assert command("pairs", "stats", "--json").lines == []

@@ -58,7 +58,7 @@ def test_round_trip(workspace: Workspace, form: str, suffix: str) -> None:
         name, again = f"turns-{turns}", f"again-{turns}"
         with PairStore(workspace.database) as store:
             store.add(name, hostile_pairs(FORMS[form].preference, turns), status="accepted")
-            assert export(store, name, path, form) == len(HOSTILE)
+            assert export(store, name, path, form, replace=True) == len(HOSTILE)
             assert detect(path).form == form
             result = import_file(store, path, again)
             assert (result.faults, result.duplicates) == ([], 0)
@@ -83,7 +83,7 @@ def test_what_has_no_room_is_refused_and_the_old_file_stays(workspace: Workspace
             with pytest.raises(UserError, match=message):
                 export(store, "d", path, form, status)
             assert path.read_text() == "old"
-        assert export(store, "d", workspace.root / "out.jsonl", "preference", None) == len(HOSTILE)
+        assert export(store, "d", workspace.root / "out.jsonl", "preference", None, replace=True) == len(HOSTILE)
 
 
 def test_what_trl_and_openai_read(workspace: Workspace, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_what_trl_and_openai_read(workspace: Workspace, tmp_path: Path) -> None:
         rows = {}
         for form in FORMS:
             if not FORMS[form].preference:
-                export(store, "d", tmp_path / "out.jsonl", form, "pending")
+                export(store, "d", tmp_path / "out.jsonl", form, "pending", replace=True)
                 rows[form] = json.loads((tmp_path / "out.jsonl").read_text())
     assert rows == {
         "messages": {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]},

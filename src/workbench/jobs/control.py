@@ -173,6 +173,6 @@ def _launch(job: JobFolder) -> None:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=job_environment(online=job.spec["kind"] == "fetch"),
+                env=job_environment(online=KINDS[job.spec["kind"]].online),
             )
         )

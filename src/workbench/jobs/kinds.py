@@ -16,6 +16,8 @@ class Kind:
     """`module:function`; it takes one `workbench.jobs.context.Context` and returns a JSON-able dict or None."""
     heavy: bool
     """It keeps the processor busy: one such job runs at a time, the others queue."""
+    online: bool = False
+    """It may use the network."""
 
 
 KINDS = {
@@ -24,7 +26,8 @@ KINDS = {
     "export": Kind("workbench.training.export.job:run", heavy=True),
     "index": Kind("workbench.library.job:run", heavy=True),
     "import": Kind("workbench.pairs.job:run", heavy=False),
+    "import-hub": Kind("workbench.pairs.job:run", heavy=False, online=True),
     "compare": Kind("workbench.compare.job:run", heavy=True),
     "verdict": Kind("workbench.compare.job:conclude_again", heavy=False),
-    "fetch": Kind("workbench.models.job:run", heavy=False),
+    "fetch": Kind("workbench.models.job:run", heavy=False, online=True),
 }

@@ -19,7 +19,7 @@ def room(connection: sqlite3.Connection) -> Iterator[None]:
     """The temporary table, and memory for what is done with it."""
     cache = connection.execute("PRAGMA cache_size").fetchone()[0]
     connection.execute("DROP TABLE IF EXISTS temp.staged")
-    connection.execute(f"CREATE TEMP TABLE staged (id INTEGER PRIMARY KEY, {', '.join(CONTENT)}, line, chars)")
+    connection.execute(f"CREATE TEMP TABLE staged (id INTEGER PRIMARY KEY, {', '.join(CONTENT)})")
     connection.execute(f"PRAGMA cache_size = -{_CACHE}")
     connection.execute("PRAGMA wal_autocheckpoint = 0")  # not while others wait for the lock: `catch_up` does it
     try:
@@ -43,16 +43,11 @@ def stage(
     Returns:
         How many rows were given, and whether there may be more.
     """
-    values = ", ".join(f"?{number}" for number in range(1, len(CONTENT) + 1))
-    chars = """CASE WHEN json_array_length(?5) = 1 THEN length(json_extract(?5, '$[0].content'))
-        ELSE (SELECT sum(length(json_extract(value, '$.content'))) FROM json_each(?5)) END
-        + length(coalesce(?6, ?7 || ?8))"""
-    insert = f"""INSERT INTO temp.staged ({", ".join(CONTENT)}, line, chars)
-        VALUES ({values}, ?9, {chars})"""
+    insert = f"INSERT INTO temp.staged ({', '.join(CONTENT)}) VALUES ({', '.join('?' * len(CONTENT))})"
     begun, given = time.monotonic(), 0
     for number, batch in enumerate(batches, 1):
         with _transaction(connection):
-            connection.executemany(insert, map(_with_line, batch))
+            connection.executemany(insert, batch)
         given += len(batch)
         if number == at_most or (at_most is None and given >= _ASIDE and time.monotonic() - begun < _QUICK):
             return given, True
@@ -84,14 +79,6 @@ def move_in(connection: sqlite3.Connection, dataset: str, status: str) -> tuple[
     return added, last + 1, connection.execute("SELECT max(id) FROM pairs").fetchone()[0]
 
 
-def split_source(source: str) -> tuple[str, int | None]:
-    """The file and the line of a source such as `file.jsonl:17`; no line where it is not written like that."""
-    file, colon, line = source.rpartition(":")
-    if colon and file and line.isascii() and line.isdigit() and len(line) < 19 and str(int(line)) == line:
-        return file, int(line)
-    return source, None
-
-
 @contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """One of the temporary database, if none is under way: it locks nothing."""
@@ -106,9 +93,3 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-def _with_line(row: StoredRow) -> tuple[object, ...]:
-    key, source, *others = row
-    file, line = split_source(source)
-    return (key, file, *others, line)

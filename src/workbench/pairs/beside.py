@@ -31,13 +31,13 @@ _PIPE = 2**20  # bytes that a pipe holds, where the system lets it
 
 
 @contextmanager
-def reading(path: Path, found: Detection) -> Iterator[Iterator[Batch]]:
+def reading(path: Path, found: Detection, limit: int | None = None) -> Iterator[Iterator[Batch]]:
     """The batches of a file (see `batches`), read by another process, which has ended when the context has.
 
     Raises:
         UserError: as `batches`; or the process was killed.
     """
-    asked = json.dumps({"path": str(path.absolute()), "found": asdict(found)})
+    asked = json.dumps({"path": str(path.absolute()), "found": asdict(found), "limit": limit})
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", __name__, asked], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=_PIPE
     )
@@ -72,7 +72,7 @@ def _main() -> None:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         _widen(pipe)
         try:
-            for batch in batches(RowFile(Path(asked["path"])), Detection(**asked["found"])):
+            for batch in batches(RowFile(Path(asked["path"])), Detection(**asked["found"]), asked["limit"]):
                 _send(pipe, "batch", batch.rows, [(fault.line, fault.reason) for fault in batch.faults], *batch[2:])
             _send(pipe, "end")
         except UserError as error:

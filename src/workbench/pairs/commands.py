@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 from workbench import output
 from workbench.errors import UserError
 from workbench.output import AsJson, InWorkspace
+from workbench.pairs import file_commands
 from workbench.workspace import find
 
 if TYPE_CHECKING:
@@ -19,94 +19,15 @@ if TYPE_CHECKING:
 app = output.subcommands("Training pairs: import, export, list, accept, reject, undo.")
 
 _ANY = "any"
-_SHOWN = 20  # faults shown to a person
 _MOST = 2**63 - 1  # SQLite's largest integer
-_EVERY = 1.0  # seconds between two lines of progress
 
-Dataset = Annotated[str, typer.Option("--dataset", "-d", help="The dataset's name.")]
 AnyDataset = Annotated[str | None, typer.Option("--dataset", "-d", help="Only of this dataset.")]
 Search = Annotated[str, typer.Option(help="Only pairs with all these words; the last may be a beginning.")]
 Tag = Annotated[str | None, typer.Option(help="Only pairs with this tag.")]
 
 
-@app.command("import")
-def import_(
-    file: Annotated[Path, typer.Argument(help="A JSONL, JSON, CSV or Parquet file.")],
-    dataset: Dataset,
-    map_: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="NAME=COLUMN", help="What a column is called in the file; may be repeated."),
-    ] = None,
-    status: Annotated[str, typer.Option(help="Status of the new pairs: pending, accepted or rejected.")] = "pending",
-    json: AsJson = False,
-    workspace: InWorkspace = None,
-) -> None:
-    """Add the pairs of a file to a dataset; bad rows are named and skipped. The exit code is 1 if all were bad."""
-    from workbench.pairs.importing import detect, import_file
-
-    columns = dict(_parsed_map(text) for text in map_ or [])
-    shown = time.monotonic()
-
-    def progress(done: float, total: float, unit: str) -> None:
-        nonlocal shown
-        if time.monotonic() - shown >= _EVERY and total:
-            shown = time.monotonic()
-            output.warn(f"{done / total:.0%} of {total:,} {unit}")
-
-    with _store(workspace) as store:
-        if not json:
-            output.say(f"{file.name}: {detect(file, columns)}")
-        result = import_file(store, file, dataset, columns=columns, status=status, progress=progress)
-        store.catch_up(progress=progress)
-    if json:
-        output.print_json(
-            {
-                "imported": result.imported,
-                "duplicates": result.duplicates,
-                "skipped": result.skipped,
-                "form": result.form,
-                "faults": [{"line": fault.line, "reason": fault.reason} for fault in result.faults],
-            }
-        )
-    else:
-        for fault in result.faults[:_SHOWN]:
-            output.say(f"{file}:{fault.line}: {fault.reason}")
-        if result.skipped > _SHOWN:
-            output.say(f"… and {result.skipped - _SHOWN:,} more; --json lists all.")
-        output.say(
-            f"{result.imported:,} imported into {dataset} as {status}, {result.duplicates:,} were there already,"
-            f" {result.skipped:,} skipped."
-        )
-    if result.skipped and not result.imported and not result.duplicates:
-        raise typer.Exit(1)
-
-
-@app.command("export")
-def export_(
-    file: Annotated[Path, typer.Argument(help="Where to; .jsonl, .json, .csv or .parquet says the format.")],
-    dataset: Dataset,
-    form: Annotated[
-        str,
-        typer.Option(help="prompt/completion, alpaca, question/answer, messages, sharegpt or preference."),
-    ] = "messages",
-    status: Annotated[str, typer.Option(help="pending, accepted, rejected or any.")] = "accepted",
-    json: AsJson = False,
-    workspace: InWorkspace = None,
-) -> None:
-    """Write the pairs of a dataset to a file."""
-    from workbench.pairs.exporting import export
-
-    with _store(workspace) as store:
-        only = None if status == _ANY else status
-        count = export(store, dataset, file, form, only)
-        others = store.count(dataset, status=only) - count
-    if json:
-        output.print_json({"exported": count, "left_out": others, "form": form, "file": file})
-        return
-    output.say(f"{count:,} pairs are in {file}, as {form}.")
-    if others:
-        kind = "with a completion" if form == "preference" else "with preferences"
-        output.say(f"{others:,} pairs {kind} do not fit this form and are not in it.")
+app.command("import")(file_commands.import_)
+app.command("export")(file_commands.export_)
 
 
 @app.command("list")
@@ -256,13 +177,6 @@ def _checked_status(status: str) -> str | None:
     if status not in STATUSES:
         raise UserError(f"{status!r} is no status", do=f"Use one of: {', '.join(STATUSES)}, {_ANY}.")
     return status
-
-
-def _parsed_map(text: str) -> tuple[str, str]:
-    name, equals, column = text.partition("=")
-    if not (equals and name and column):
-        raise UserError(f"{text!r} maps nothing", where="--map", do="Write --map NAME=COLUMN, e.g. --map prompt=frage.")
-    return name.strip(), column
 
 
 def _short(text: str, length: int) -> str:

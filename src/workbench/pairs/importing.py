@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def import_file(
     *,
     columns: Mapping[str, str] | None = None,
     status: str = "pending",
+    limit: int | None = None,
     progress: Callable[[float, float, str], None] | None = None,
     check_stop: Callable[[], None] | None = None,
 ) -> ImportResult:
@@ -52,6 +54,7 @@ def import_file(
         dataset: its name; made if it has no pairs yet.
         columns: see `detect`.
         status: of the new pairs.
+        limit: read only so many rows; None: all.
         progress: called with how much is read, of how much, and of what ("bytes" or "rows").
         check_stop: called now and then; what it raises ends the import, and nothing is imported.
 
@@ -60,9 +63,11 @@ def import_file(
     """
     source = RowFile(path)
     found = detect(source, columns)
-    if source.total < _LARGE:
-        return _import(store, source, found, batches(source, found), dataset, status, progress, check_stop)
-    with beside.reading(path, found) as read:
+    with ExitStack() as held:
+        if source.total < _LARGE:
+            read = batches(source, found, limit)
+        else:
+            read = held.enter_context(beside.reading(path, found, limit))
         return _import(store, source, found, read, dataset, status, progress, check_stop)
 
 
@@ -73,12 +78,13 @@ def import_rows(
     *,
     columns: Mapping[str, str] | None = None,
     status: str = "pending",
+    limit: int | None = None,
     progress: Callable[[float, float, str], None] | None = None,
     check_stop: Callable[[], None] | None = None,
 ) -> ImportResult:
     """Add the pairs of any source of rows; everything else is as in `import_file`."""
     found = detect(source, columns)
-    return _import(store, source, found, batches(source, found), dataset, status, progress, check_stop)
+    return _import(store, source, found, batches(source, found, limit), dataset, status, progress, check_stop)
 
 
 def _import(
@@ -103,7 +109,8 @@ def _import(
             result.faults += last.faults
             yield last.rows
         if progress and last:
-            progress(last.total, last.total, last.unit)
+            all_of_it = last.total or last.done
+            progress(all_of_it, all_of_it, last.unit)
 
     added = store.add_rows(dataset, rows(), status=status, label=f"imported {source.name}")
     result.imported, result.duplicates = added.added, added.duplicates

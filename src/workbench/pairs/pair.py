@@ -140,6 +140,14 @@ def as_text(text: str) -> str:
     return _NOT_TEXT.sub("\ufffd", text)
 
 
+def split_source(source: str) -> tuple[str, int | None]:
+    """The file and the line of a source such as `file.jsonl:17`; no line where it is not written like that."""
+    file, colon, line = source.rpartition(":")
+    if colon and file and line.isascii() and line.isdigit() and len(line) < 19 and str(int(line)) == line:
+        return file, int(line)
+    return source, None
+
+
 def is_tag(tag: object) -> bool:
     """Whether it is 1 to 64 characters without commas, quotes, backslashes and controls, and no space around them."""
     return isinstance(tag, str) and _TAG.fullmatch(tag) is not None and tag == tag.strip()

@@ -9,13 +9,23 @@ from typing import NamedTuple
 
 from workbench.errors import UserError
 from workbench.pairs.detecting import Detection, Source, pair_of
-from workbench.pairs.pair import NewPair, NotAPair, Pair, check_text, digest_of, digest_of_json, normalised
+from workbench.pairs.forms import EXTRAS, extras_of
+from workbench.pairs.pair import (
+    NewPair,
+    NotAPair,
+    Pair,
+    check_text,
+    digest_of,
+    digest_of_json,
+    normalised,
+    split_source,
+)
 from workbench.pairs.row import Fault, Row
 
-StoredRow = tuple[bytes, str, str, str, str, str | None, str | None, str | None]
-"""The values of `CONTENT`."""
-CONTENT = ("key", "source", "tags", "note", "messages", "completion", "chosen", "rejected")
+CONTENT = ("key", "source", "line", "tags", "note", "messages", "completion", "chosen", "rejected", "chars")
 """The columns of a pair that it brings with it."""
+StoredRow = tuple[bytes, str, int | None, str, str, str, str | None, str | None, str | None, int]
+"""The values of `CONTENT`."""
 
 _BATCH = 1000  # rows
 _HOPELESS = 100_000  # with so many faults, and more of them than rows, a source is refused
@@ -33,16 +43,21 @@ class Batch(NamedTuple):
 
 def stored(pair: NewPair | Pair) -> StoredRow:
     """A pair as the store keeps it. Its lists are JSON as `json.dumps` writes it, made several times as fast."""
+    texts = (pair.completion, pair.chosen, pair.rejected)
     return (
-        digest_of(pair.messages, pair.completion, pair.chosen, pair.rejected),
-        pair.source,
-        f"[{', '.join(map(encode_basestring, pair.tags))}]",
+        digest_of(pair.messages, *texts),
+        *split_source(pair.source),
+        tags_json(pair.tags),
         pair.note,
         messages_json(pair.messages),
-        pair.completion,
-        pair.chosen,
-        pair.rejected,
+        *texts,
+        sum([len(turn["content"]) for turn in pair.messages]) + sum([len(text) for text in texts if text]),
     )
+
+
+def tags_json(tags: Iterable[str]) -> str:
+    """Tags as the store keeps them."""
+    return f"[{', '.join(map(encode_basestring, tags))}]"
 
 
 def messages_json(messages: Iterable[Mapping[str, str]]) -> str:
@@ -54,27 +69,29 @@ def messages_json(messages: Iterable[Mapping[str, str]]) -> str:
     return f"[{', '.join(turns)}]"
 
 
-def batches(source: Source, found: Detection) -> Iterator[Batch]:
-    """All rows of a source, in batches.
+def batches(source: Source, found: Detection, limit: int | None = None) -> Iterator[Batch]:
+    """The rows of a source, in batches.
 
     Args:
         source: where they come from.
         found: what their columns mean.
+        limit: how many at most, good and bad; None: all.
 
     Raises:
         UserError: the source cannot be read, or is none of pairs at all.
     """
     good = bad = 0
     first: Fault | None = None
-    remaining = source.rows(found.columns.values())
-    two = _two_columns(found)
+    remaining = islice(source.rows(found.columns.values()), limit)
+    plain = _plain(found)
     while some := list(islice(remaining, _BATCH)):
         rows: list[StoredRow] = []
         faults: list[Fault] = []
         for row in some:
             if isinstance(row, Row):
                 try:
-                    rows.append((two and _quick(row, *two, source.name)) or stored(pair_of(row, found, source.name)))
+                    quick = _quick(row, plain, source.name) if plain else None
+                    rows.append(quick or stored(pair_of(row, found, source.name)))
                     continue
                 except NotAPair as error:
                     row = Fault(row.line, str(error))
@@ -89,23 +106,41 @@ def batches(source: Source, found: Detection) -> Iterator[Batch]:
         yield Batch(rows, faults, source.done, source.total, source.unit)
 
 
-def _two_columns(found: Detection) -> tuple[str, str] | None:
-    """The columns of prompt and completion, where the rows have no other that counts."""
-    names = tuple(found.columns)
-    return tuple(found.columns.values()) if names in _PLAIN else None  # pyright: ignore[reportReturnType]
+class _Plain(NamedTuple):
+    """A form of two texts: what its columns are called in the source."""
+
+    prompt: str
+    completion: str
+    extras: tuple[tuple[str, str], ...]
 
 
-_PLAIN = {("prompt", "completion"), ("question", "answer")}
+def _plain(found: Detection) -> _Plain | None:
+    """The columns, where the rows have no others that make a pair."""
+    extras = tuple((name, own) for name, own in found.columns.items() if name in EXTRAS)
+    names = tuple(name for name in found.columns if name not in EXTRAS)
+    return _Plain(found.columns[names[0]], found.columns[names[1]], extras) if names in _TWO_TEXTS else None
 
 
-def _quick(row: Row, prompt_column: str, completion_column: str, name: str) -> StoredRow | None:
+_TWO_TEXTS = {("prompt", "completion"), ("question", "answer")}
+
+
+def _quick(row: Row, plain: _Plain, name: str) -> StoredRow | None:
     """What `stored(pair_of(row))` is for two plain texts, in half the time; None: it is for these to say."""
-    prompt, completion = row.columns.get(prompt_column), row.columns.get(completion_column)
+    columns = row.columns
+    prompt, completion = columns.get(plain.prompt), columns.get(plain.completion)
     if type(prompt) is not str or type(completion) is not str:
         return None
+    source, line, tags, note = name, row.line, "[]", ""
     try:
-        check_text(prompt, prompt_column)
-        check_text(completion, completion_column)
+        check_text(prompt, "prompt")
+        check_text(completion, "completion")
+        if plain.extras:
+            given = {name: columns[its] for name, its in plain.extras if its in columns}
+            extras = extras_of(given, f"{name}:{line}")
+            source, line = split_source(check_text(extras["source"], "source"))
+            tags, note = tags_json(extras["tags"]), extras["note"]
+            if note:
+                check_text(note, "note")
     except NotAPair:
         return None
     quoted = encode_basestring_ascii(prompt)
@@ -114,13 +149,6 @@ def _quick(row: Row, prompt_column: str, completion_column: str, name: str) -> S
     normal, answer = normalised(prompt), encode_basestring_ascii(normalised(completion))
     if normal != prompt:
         quoted = encode_basestring_ascii(normal)
-    return (
-        digest_of_json(f'[["user", {quoted}]]', f"[{answer}, null, null]"),
-        f"{name}:{row.line}",
-        "[]",
-        "",
-        f'[{{"role": "user", "content": {kept}}}]',
-        completion,
-        None,
-        None,
-    )
+    key = digest_of_json(f'[["user", {quoted}]]', f"[{answer}, null, null]")
+    messages, chars = f'[{{"role": "user", "content": {kept}}}]', len(prompt) + len(completion)
+    return (key, source, line, tags, note, messages, completion, None, None, chars)

@@ -61,6 +61,19 @@ class DatasetSummary:
     total: int
 
 
+@dataclass(frozen=True)
+class Shape:
+    """How many pairs there are, and how many of them have this and that."""
+
+    pairs: int
+    with_turns: int
+    """Have earlier turns than the user's last, besides a system message."""
+    with_system: int
+    with_source: int
+    with_tags: int
+    with_note: int
+
+
 class PairReader:
     """One connection to the workspace's database, for one thread; close it, or use it as a context manager.
 
@@ -184,6 +197,20 @@ class PairReader:
             f" WHERE pair IN ({IDS})"
         )
         return {row[0]: row[1] for row in self._rows(statement, {"ids": json.dumps(list(ids))})}
+
+    def shape(self, dataset: str, *, status: str | None = None, preference: bool = False) -> Shape:
+        """What an export has to know of the pairs of a dataset, a status (None: any) and a kind before the first."""
+        conditions = ["dataset = :dataset", f"completion IS {'' if preference else 'NOT '}NULL"]
+        conditions += ["status = :status"] if status is not None else []
+        (row,) = self._rows(
+            "SELECT count(*), total(turns - has_system > 1), total(has_system), total(source <> ''),"
+            " total(tags <> '[]'), total(note <> '') FROM ("
+            "SELECT source, tags, note, json_array_length(messages) AS turns,"
+            " json_extract(messages, '$[0].role') = 'system' AS has_system"
+            f" FROM pair_rows WHERE {' AND '.join(conditions)})",
+            {"dataset": dataset, "status": status},
+        )
+        return Shape(*map(int, row))
 
     def history(self, id: int) -> list[Change]:
         """All that was done to a pair and not undone, oldest first.

@@ -6,8 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.pairs.adding import split_source
-from workbench.pairs.pair import as_text
+from workbench.pairs.pair import as_text, split_source
 from workbench.pairs.query import ANY, NO_QUERY, Query, Term
 
 _MAX_WORDS = 32  # more words than this narrow a search no further

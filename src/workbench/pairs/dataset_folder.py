@@ -1,0 +1,167 @@
+"""A Hugging Face dataset folder: Parquet files of the splits train and eval, and a card that says what they hold.
+
+`datasets.load_dataset(folder)` loads it, and so does the hub when the folder is uploaded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench import files
+from workbench.errors import UserError
+from workbench.pairs import parquet
+from workbench.pairs.forms import FORMS
+from workbench.pairs.pair import split_source
+from workbench.text import for_terminal
+
+_SHARD = 400 * 2**20  # bytes of Arrow from which on a new file is begun; the hub asks for less than 500 MB
+_SOURCES = 20  # named in the card
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the card says besides what is counted."""
+
+    dataset: str
+    form: str
+    status: str | None
+    test_size: float
+
+
+class _Split:
+    """The files of one split; each is written until it is large enough."""
+
+    def __init__(self, folder: Path, name: str, columns: Sequence[str]) -> None:
+        self.name, self.rows, self.nbytes = name, 0, 0
+        self._folder, self._columns = folder, columns
+        self._open = ExitStack()
+        self._files: list[Path] = []
+        self._writer: parquet.Writer | None = None
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        if self._writer is None or self._writer.nbytes > _SHARD:
+            self.close()
+            self._files.append(self._folder / f"{self.name}-{len(self._files):05d}.parquet")
+            self._writer = self._open.enter_context(parquet.Writer(self._files[-1], self._columns))
+        self._writer.write(row)
+
+    def close(self) -> None:
+        self._open.close()
+        if self._writer is not None:
+            self.rows, self.nbytes = self.rows + self._writer.rows, self.nbytes + self._writer.nbytes
+            self._writer = None
+
+    def finish(self) -> None:
+        """Give the files the names that the hub gives them, which tell how many there are."""
+        self.close()
+        for number, path in enumerate(self._files):
+            named = path.with_name(f"{self.name}-{number:05d}-of-{len(self._files):05d}.parquet")
+            path.rename(named)
+            files.fsync_file(named)
+
+
+def write(path: Path, rows: Iterable[tuple[bool, Mapping[str, Any], str]], columns: Sequence[str], card: Card) -> None:
+    """Write a folder, aside first; one that was there is replaced when this is whole.
+
+    Args:
+        path: the folder.
+        rows: of each whether it is in the eval split, its columns and the source of its pair.
+        columns: all columns that rows have.
+        card: what the card says.
+
+    Raises:
+        UserError: at `path` is something that no export wrote.
+        OSError: the disk is full or fails.
+    """
+    _check_replaceable(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(aside, ignore_errors=True)  # a process that had this pid was killed
+    data = aside / "data"
+    data.mkdir(parents=True)
+    splits = [_Split(data, name, columns) for name in ("train", "eval")]
+    try:
+        sources: Counter[str] = Counter()
+        try:
+            for evaluated, row, source in rows:
+                splits[evaluated].write(row)
+                sources[split_source(source)[0]] += 1
+        finally:
+            for split in splits:
+                split.close()
+        for split in splits:
+            split.finish()
+        (aside / "README.md").write_text(
+            "\n".join(_card(card, [split for split in splits if split.rows], columns, sources)), encoding="utf-8"
+        )
+        files.fsync_file(aside / "README.md")
+        files.fsync_folder(data)
+        files.fsync_folder(aside)
+        files.replace_folder(aside, path)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _check_replaceable(path: Path) -> None:
+    """A slip of the finger must not cost a folder of anything else."""
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise UserError("is not a folder", where=str(path), do="Name another.")
+    if not path.exists():
+        return
+    others = [
+        found.relative_to(path)
+        for found in path.rglob("*")
+        if str(found.relative_to(path)) not in ("README.md", "data")
+        and not (found.parent == path / "data" and found.suffix == ".parquet")
+    ]
+    if others:
+        raise UserError(f"holds other things, {others[0]} among them", where=str(path), do="Name another folder.")
+
+
+def _card(card: Card, splits: Sequence[_Split], columns: Sequence[str], sources: Counter[str]) -> Iterator[str]:
+    pairs = sum(split.rows for split in splits)
+    yield "---"
+    yield "# Say under which licence this may be used: https://huggingface.co/docs/hub/repositories-licenses"
+    yield "# license: YOUR-LICENCE"
+    yield f"pretty_name: {json.dumps(card.dataset)}"
+    yield f"size_categories:\n- {next((name for size, name in _SIZES if pairs < size), '1M<n<10M')}"
+    yield "task_categories:\n- text-generation"
+    yield f"tags:\n- {'preference' if FORMS[card.form].preference else 'sft'}\n- hybrid-workbench"
+    yield "configs:\n- config_name: default\n  data_files:"
+    for split in splits:
+        yield f"  - split: {split.name}\n    path: data/{split.name}-*"
+    yield "dataset_info:\n  splits:"
+    for split in splits:
+        yield f"  - name: {split.name}\n    num_bytes: {split.nbytes}\n    num_examples: {split.rows}"
+    yield "---\n"
+    status = f"{card.status} pairs" if card.status else "pairs of any status"
+    yield f"# {card.dataset}\n"
+    yield f"{pairs:,} {status} of the dataset `{card.dataset}`, in the form `{card.form}`.\n"
+    yield "| split | pairs |\n|---|---:|"
+    for split in splits:
+        yield f"| {split.name} | {split.rows:,} |"
+    yield ""
+    if len(splits) > 1 or card.test_size:
+        yield f"Held out for the split eval is a share of {card.test_size:g}, by a hash of each prompt alone: pairs"
+        yield "with the same prompt are on the same side, and a pair stays on its side whatever is added.\n"
+    yield f"Columns: {', '.join(f'`{name}`' for name in columns)}.\n"
+    yield "## Source\n"
+    named = [(source, number) for source, number in sources.most_common(_SOURCES) if source]
+    for source, number in named:
+        yield f"- `{for_terminal(source, one_line=True).replace('`', '')}`: {number:,} pairs"
+    if rest := pairs - sum(number for _, number in named):
+        yield f"- {'others, or ' if named else ''}not known: {rest:,} pairs"
+    yield "\n## Licence\n"
+    yield "**Not chosen yet.** Write it into the head of this file before you share the folder, and check that the"
+    yield "licences of the sources above allow it.\n"
+    yield "## Use\n"
+    yield '```python\nfrom datasets import load_dataset\n\nsplits = load_dataset("path/to/this/folder")\n```\n'
