@@ -24,8 +24,9 @@ def export(store: PairStore, dataset: str, path: Path, form: str, status: str | 
     """Write pairs to a JSONL, JSON, CSV or Parquet file, by the ending of its name; how many were written.
 
     Preference pairs go into the form `preference` only, the others into the other forms only: a dataset of both is
-    written to two files. Where a pair has earlier turns, all rows of `prompt/completion` and `preference` are written
-    as lists of messages, as TRL reads them. Source, tags and note are written where pairs have them.
+    written to two files; those of which nobody has said which answer is the better one go into none. Where a pair has
+    earlier turns, all rows of `prompt/completion` and `preference` are written as lists of messages, as TRL reads them.
+    Source, tags and note are written where pairs have them.
 
     Args:
         store: where from.
@@ -73,7 +74,11 @@ def export(store: PairStore, dataset: str, path: Path, form: str, status: str | 
 
 
 def _fitting(store: PairStore, dataset: str, form: str, status: str | None) -> Iterator[Pair]:
-    return (pair for pair in store.pairs(dataset, status=status) if pair.is_preference == FORMS[form].preference)
+    return (
+        pair
+        for pair in store.pairs(dataset, status=status)
+        if pair.is_preference == FORMS[form].preference and not pair.is_undecided
+    )
 
 
 def _survey(store: PairStore, dataset: str, form: str, status: str | None) -> tuple[int, int, list[str]]:

@@ -19,6 +19,7 @@ CHANGED = {
     "tags": ("tags",),
     "note": ("note",),
     "content": ("key", "messages", "completion", "chosen", "rejected"),
+    "judgement": ("key", "status", "tags", "messages", "completion", "chosen", "rejected"),
 }
 """The columns that a kind of step changes; the kinds `add` and `delete` make and remove whole rows."""
 

@@ -16,7 +16,8 @@ _CHARS = """(
 _TOKENS = "(SELECT tokens FROM pair_lengths AS l WHERE l.pair = pairs.id AND l.key = pairs.key)"
 _EDITED = """EXISTS (
     SELECT 1 FROM pair_changes AS c JOIN pair_steps AS s ON s.id = c.step
-    WHERE c.pair = pairs.id AND s.kind = 'content' AND NOT s.undone)"""
+    WHERE c.pair = pairs.id AND NOT s.undone
+    AND (s.kind = 'content' OR s.kind = 'judgement' AND s.label GLOB 'edited *'))"""
 _NUMBERS = {"tokens": _TOKENS, "chars": _CHARS, "id": "pairs.id"}
 _ORDERS = {"new": "pairs.id", "status": "pairs.status", "source": "pairs.source", "tokens": _TOKENS, "chars": _CHARS}
 

@@ -149,11 +149,7 @@ class PairStore(PairReader):
             row = _row(new)
             if all(row[name] == value for name, value in _row(old).items()):
                 return
-            twin = self._connection.execute(
-                "SELECT id FROM pairs WHERE dataset = ? AND key = ? AND id <> ?", (old.dataset, row["key"], id)
-            ).fetchone()
-            if twin:
-                raise UserError(f"pair {id} would become the same as pair {twin[0]}", do="Delete one of the two.")
+            self._check_twin(old, row["key"])
             step, _ = self._journal.record("content", ":id", {"id": id})
             self._connection.execute(
                 "UPDATE pairs SET key = :key, messages = :messages, completion = :completion, chosen = :chosen,"
@@ -292,6 +288,14 @@ class PairStore(PairReader):
             some = ", ".join(str(row[0]) for row in missing[:5]) + (", …" if len(missing) > 5 else "")
             raise UserError(f"there is no pair {some}", do="Nothing was changed.")
         return IDS, parameters
+
+    def _check_twin(self, pair: Pair, key: bytes) -> None:
+        """Refuse a content that another pair of the dataset has."""
+        twin = self._connection.execute(
+            "SELECT id FROM pairs WHERE dataset = ? AND key = ? AND id <> ?", (pair.dataset, key, pair.id)
+        ).fetchone()
+        if twin:
+            raise UserError(f"pair {pair.id} would become the same as pair {twin[0]}", do="Delete one of the two.")
 
     def _named(self, step: int, count: int) -> str:
         """The pairs of a step, in words."""
