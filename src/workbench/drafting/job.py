@@ -150,13 +150,13 @@ def _sample(context: Context, gathered: Gathered) -> None:
             store, asked["dataset"], asked.get("ids"), limit=asked["limit"], again=bool(asked.get("again"))
         )
     done = {made.key for made in gathered.made}
+    left = [each for each in prompts.items() if each[0] not in done][: max(0, asked["limit"] - len(done))]
+    total = len(done) + len(left)
     asker = _asker(context)
-    for key, messages in prompts.items():
-        if key in done:
-            continue
+    for key, messages in left:
         context.check_stop()
         gathered.add(_sampled(context, asker, key, messages))
-        _tell(context, gathered, len(prompts), "prompts", "Answering twice")
+        _tell(context, gathered, total, "prompts", "Answering twice")
 
 
 def _sampled(context: Context, asker: Asker, key: str, messages: list[dict[str, str]]) -> Made:
