@@ -30,7 +30,9 @@ class WorkbenchScreen(Screen[None]):
     """
 
     SCOPE: ClassVar[str]
-    """The scope of its commands in `screens.commands`, which is also its mode."""
+    """The scope of its commands in `screens.commands`."""
+    MODE: ClassVar[str] = ""
+    """The mode that it belongs to, for a screen pushed over another; empty: it is a mode's own, called as its scope."""
 
     @property
     def app(self) -> WorkbenchApp:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -46,7 +48,7 @@ class WorkbenchScreen(Screen[None]):
         yield from ()
 
     def compose(self) -> ComposeResult:
-        yield ModeBar(self.SCOPE)
+        yield ModeBar(self.MODE or self.SCOPE)
         yield from self.body()
         yield StatusLine()
         yield KeyBar()
@@ -55,7 +57,7 @@ class WorkbenchScreen(Screen[None]):
         self.app.jobs_changed.subscribe(self, self.jobs_changed)
 
     def on_screen_resume(self) -> None:
-        self.app.remember_screen(self.SCOPE)
+        self.app.remember_screen(self.MODE or self.SCOPE)
         self.call_after_refresh(self.refresh_data)
 
     def jobs_changed(self, board: JobBoard) -> None:

@@ -114,7 +114,10 @@ class ChatPairs:
         await conversation.prefer(asked, better)
         count = "A preference pair" if added == 1 else f"{added} preference pairs"
         await done()
-        self._tell(f"{count} in {self.dataset_of(conversation)}" if added else "They are in the dataset already")
+        self._tell(
+            f"{count} in {self.dataset_of(conversation)}" if added else "They are in the dataset already",
+            "P on the Pairs screen shows them side by side.",
+        )
 
     # A correction
 
@@ -180,8 +183,8 @@ class ChatPairs:
 
         return await self._pair_store.do(take_out)
 
-    def _tell(self, text: str) -> None:
-        self._screen.app.tell(f"{text}, accepted. u takes it back.")
+    def _tell(self, text: str, more: str = "") -> None:
+        self._screen.app.tell(f"{text}, accepted. u takes it back. {more}".rstrip())
 
 
 def _source(conversation: Conversation, asked: Round, kind: str) -> str:

@@ -130,6 +130,31 @@ PAIRS = (
     Command("pairs.read", "enter", "Read", "Go to the pair's full text; escape comes back."),
     Command("pairs.read-down", "J", "Scroll down", "Scroll the pair's text down.", "scroll_reading(1)"),
     Command("pairs.read-up", "K", "Scroll up", "Scroll the pair's text up.", "scroll_reading(-1)"),
+    # What a model proposes, and choosing between two answers.
+    Command("pairs.prefer", "P", "Prefer", "Choose the better of two answers, pair by pair, of those that are listed."),
+    Command("pairs.sample", "M", "Two samples", "Have a model answer the marked prompts twice, else this one."),
+    Command("pairs.draft", "D", "Draft", "Have a model draft questions and answers from an index's passages."),
+)
+
+PREFER = (
+    Command("prefer.left", "left,h", "Left", "The left answer is the better one.", "judge('left')", footer=True),
+    Command("prefer.right", "right,l", "Right", "The right answer is the better one.", "judge('right')", footer=True),
+    Command("prefer.edit", "e", "Edit", "Make the better answer better still; saving it chooses it.", footer=True),
+    Command(
+        "prefer.both-bad", "b", "Both bad", "Neither is to be learned: rejected.", "neither('both-bad')", footer=True
+    ),
+    Command(
+        "prefer.equal", "space", "Equal", "Neither is better: rejected, there is nothing to learn.", "neither('equal')"
+    ),
+    Command("prefer.skip", "s", "Skip", "Leave it pending; it comes again after the others."),
+    Command("prefer.undo", "u", "Undo", "Take back the latest change, and go back to its pair."),
+    Command("prefer.redo", "ctrl+r,U", "Redo", "Do again what was undone last."),
+    Command("prefer.next", "j,down", "Next", "The next pair, decided or not.", "step(1)"),
+    Command("prefer.previous", "k,up", "Before", "The pair before.", "step(-1)"),
+    Command("prefer.scroll-down", "J", "Scroll down", "Scroll both answers down.", "scroll_answers(1)"),
+    Command("prefer.scroll-up", "K", "Scroll up", "Scroll both answers up.", "scroll_answers(-1)"),
+    Command("prefer.save", "ctrl+s", "Save", "Keep the answer as it is edited, and choose it."),
+    Command("prefer.leave", "escape", "Back", "Leave the edit; back to the pairs."),
 )
 
 LIBRARY = (
@@ -211,6 +236,7 @@ SCOPES = {
     "lists": LISTS,
     "home": HOME,
     "pairs": PAIRS,
+    "prefer": PREFER,
     "training": TRAINING,
     "library": LIBRARY,
     "chat": CHAT,

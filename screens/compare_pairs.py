@@ -117,7 +117,8 @@ class ComparePairs:
         if not result.added:
             raise UserError(f"{dataset} has this very pair already", do="Change the answer, or leave with escape.")
         self._dataset = dataset
+        shown = " P on the Pairs screen shows its answers side by side." if pair.completion is None else ""
         self._screen.app.tell(
-            f"A pair is in {dataset}, accepted. A run on {dataset} learns question {number}, so a comparison of that"
-            " run must leave it out."
+            f"A pair is in {dataset}, accepted.{shown} A run on {dataset} learns question {number}, so a comparison of"
+            " that run must leave it out."
         )

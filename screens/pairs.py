@@ -14,12 +14,14 @@ from screens.commands import bindings
 from screens.pair_browser import PairBrowser
 from screens.pair_files import PairFiles
 from screens.pair_list import PairFilter
+from screens.pair_proposals import KINDS, PairProposals
 from screens.stand_ins import StandIns
 from screens.store_thread import StoreThread
 from screens.watcher import JobBoard
 from screens.widgets.pair_table import PairTable
 from workbench.errors import UserError
 from workbench.pairs.pair import Pair
+from workbench.pairs.selection import Selection
 from workbench.pairs.store import PairStore
 
 Result = TypeVar("Result")
@@ -38,6 +40,7 @@ class PairsScreen(PairBrowser):
         super().__init__()
         self._last_tags = ""
         self._files = PairFiles(self, started=self._import_started)
+        self._proposals = PairProposals(self)
         self._place_at_import: tuple[object, ...] = ()
 
     def on_mount(self) -> None:
@@ -207,7 +210,38 @@ class PairsScreen(PairBrowser):
         self._files.ask_export(name, preference=pair is not None and pair.is_preference)
 
     def action_report(self) -> None:
-        self._files.show_last_report()
+        ended = (job for job in self.app.board.jobs if job.kind in ("import", *KINDS) and job.status.result)
+        job = next(ended, None)
+        if job is not None and job.kind in KINDS:
+            self._proposals.show(job)
+        else:
+            self._files.show_last_report()
+
+    # What a model proposes, and two answers side by side
+
+    def action_prefer(self) -> None:
+        pairs = sorted(self.table.marks) or Selection(**self.listing.filter.chosen)
+        work = partial(self._open_preferences, pairs, self.table.current)
+        self.run_worker(work, group="pairs-prefer", exclusive=True, exit_on_error=False)
+
+    async def _open_preferences(self, pairs: Sequence[int] | Selection, current: int | None) -> None:
+        from screens.preferences import PreferencesScreen, read_preferences
+
+        found, pending = await read_preferences(self.workspace.database, pairs)
+        if not found:
+            raise UserError(
+                "no pair with two answers is listed",
+                do="M has a model answer twice; b in a chat, b and w in a comparison, make such pairs, too.",
+            )
+        self.app.push_screen(PreferencesScreen(found, pending, current))
+
+    def action_sample(self) -> None:
+        self._proposals.ask_samples(self.read_rows(self._targets()))
+
+    def action_draft(self) -> None:
+        self._proposals.ask_draft(
+            [dataset.name for dataset in self.listing.datasets], self.listing.filter.dataset or ""
+        )
 
     def _import_started(self) -> None:
         self._place_at_import = self._place
@@ -218,6 +252,7 @@ class PairsScreen(PairBrowser):
         return self.listing.filter, self.focused, bool(self.table.marks), self.table.cursor
 
     def jobs_changed(self, board: JobBoard) -> None:
+        self._proposals.ended(board)
         untouched = self._place == self._place_at_import
         for job in self._files.ended(board):
             if job.status.state == "done" and untouched:

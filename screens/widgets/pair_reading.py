@@ -78,8 +78,11 @@ def _parts(pair: Pair) -> list[Content]:
     parts.append(_part("prompt", last["content"], "text-accent"))
     for label, text, color in (
         ("completion", pair.completion, "text-primary"),
-        ("chosen", pair.chosen, "text-success"),
-        ("rejected", pair.rejected, "text-error"),
+        *(
+            [("one answer", pair.chosen, "text-primary"), ("another answer", pair.rejected, "text-primary")]
+            if pair.is_undecided
+            else [("chosen", pair.chosen, "text-success"), ("rejected", pair.rejected, "text-error")]
+        ),
     ):
         if text is not None:
             parts.append(_part(label, text, color))

@@ -15,6 +15,7 @@ import typer
 from workbench import __version__, output
 from workbench.chat import commands as chat
 from workbench.compare import commands as compare
+from workbench.drafting import commands as drafting
 from workbench.errors import UserError
 from workbench.jobs import commands as jobs
 from workbench.library import commands as library
@@ -37,6 +38,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(models.app, name="models")
+pairs.app.command("draft")(drafting.draft)
+pairs.app.command("sample")(drafting.sample)
 app.add_typer(pairs.app, name="pairs")
 app.command("train")(training.train)
 app.command("preflight")(preflight)

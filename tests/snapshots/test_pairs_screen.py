@@ -116,3 +116,23 @@ async def test_import_report(
         pilot.app.push_screen(ImportReport("quiz.jsonl", result, [*faults, (4_000, "[/red] \x1b[2J is no column")]))
         await settle(pilot)
         assert pilot.app.export_screenshot() == picture
+
+
+@SIZES
+async def test_two_answers_side_by_side(
+    workspace: Workspace, settle: Settle, picture: SnapshotAssertion, size: tuple[int, int]
+) -> None:
+    short = "=> yes, by the forward gangway, from ten minutes to nine."
+    long = "Sure! You may board by the forward gangway from ten minutes to nine, or simply whenever you like."
+    turn = [{"role": "user", "content": "May I board the ferry now, and by which gangway?"}]
+    undecided = NewPair(messages=turn, chosen=short, rejected=long, tags=("sampled", "undecided"))
+    with PairStore(workspace.database) as store:
+        store.add("tone", [undecided])
+        store.set_flags("tone", "texts", [(1, "length-bias", "one answer is 1.8 times as long")])
+    app = WorkbenchApp(workspace)
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("2")
+        await settle(pilot)
+        await pilot.press("P")
+        await settle(pilot)
+        assert app.export_screenshot() == picture

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench import output
-from workbench.compare import answer_commands, question_commands
+from workbench.compare import answer_commands, pair_commands, question_commands
 from workbench.errors import UserError
 from workbench.output import AsJson, InWorkspace
 from workbench.workspace import Workspace, find
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 app = output.subcommands("Measure what a task needs: the base model, tuning, retrieval, or both.")
 app.add_typer(question_commands.app, name="questions")
 app.command("answers")(answer_commands.answers)
+app.command("pairs")(pair_commands.pairs)
 Name = Annotated[str, typer.Argument(help="The comparison's name.")]
 _FORMATS = {".md": "markdown", ".html": "html", ".json": "json"}
 

@@ -29,5 +29,7 @@ KINDS = {
     "import-hub": Kind("workbench.pairs.job:run", heavy=False, online=True),
     "compare": Kind("workbench.compare.job:run", heavy=True),
     "verdict": Kind("workbench.compare.job:conclude_again", heavy=False),
+    "draft": Kind("workbench.drafting.job:draft", heavy=True),
+    "sample": Kind("workbench.drafting.job:sample", heavy=True),
     "fetch": Kind("workbench.models.job:run", heavy=False, online=True),
 }

@@ -61,7 +61,7 @@ def documents(workspace: Workspace, name: str) -> list[DocumentRow]:
     Raises:
         UserError: there is no such index, or it is damaged.
     """
-    with _opened(workspace, name) as store:
+    with opened(workspace, name) as store:
         return [DocumentRow(*row) for row in store.list_documents()]
 
 
@@ -71,7 +71,7 @@ def faults(workspace: Workspace, name: str) -> list[Fault]:
     Raises:
         UserError: there is no such index, or it is damaged.
     """
-    with _opened(workspace, name) as store:
+    with opened(workspace, name) as store:
         return store.list_faults()
 
 
@@ -81,7 +81,7 @@ def document_text(workspace: Workspace, name: str, document: str) -> str:
     Raises:
         UserError: there is no such index or document, or it is damaged.
     """
-    with _opened(workspace, name) as store:
+    with opened(workspace, name) as store:
         return store.document_text(document)
 
 
@@ -91,7 +91,12 @@ def followed(workspace: Workspace) -> dict[str, InStep]:
     return {name: stands for name, stands in told.items() if stands is not None}
 
 
-def _opened(workspace: Workspace, name: str) -> Store:
+def opened(workspace: Workspace, name: str) -> Store:
+    """The database of an index, to be closed.
+
+    Raises:
+        UserError: there is no such index, or it is damaged.
+    """
     folder = workspace.index(name)
     if not (folder / FILE).is_file():
         raise UserError(f"there is no index {name!r}", do=f"Make it with `workbench index build {name} PATH`.")

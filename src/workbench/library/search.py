@@ -53,15 +53,19 @@ class Hit:
     @property
     def place(self) -> str:
         """Where in the document, for a person: "Heading · lines 12-18", "page 3"."""
-        where = None
-        if self.page is not None:
-            where = f"page {self.page}"
-        elif self.start_line is not None:
-            one = self.start_line == self.end_line
-            where = f"line {self.start_line}" if one else f"lines {self.start_line}-{self.end_line}"
-        return " · ".join(part for part in (self.heading, where) if part)
+        return place_of(self.heading, self.page, self.start_line, self.end_line)
 
     @property
     def passage(self) -> Passage:
         """What the model is given of it."""
         return Passage(self.text, self.document, self.heading)
+
+
+def place_of(heading: str, page: int | None, start_line: int | None, end_line: int | None) -> str:
+    """Where a chunk stands in its document, for a person; see `Hit.place`."""
+    where = None
+    if page is not None:
+        where = f"page {page}"
+    elif start_line is not None:
+        where = f"line {start_line}" if start_line == end_line else f"lines {start_line}-{end_line}"
+    return " · ".join(part for part in (heading, where) if part)

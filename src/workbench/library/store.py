@@ -487,6 +487,10 @@ class Store:
             " WHERE live = 1"
         )
 
+    def live_places(self) -> list[tuple[int, int]]:
+        """(chunk, its document) by their ids, of all live chunks, ascending."""
+        return [tuple(row) for row in self._rows(f"SELECT chunks.id, document {_LIVE} ORDER BY chunks.id")]
+
     def live_vectors(
         self, batch: int = 1024, *, of: Sequence[int] | np.ndarray | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:

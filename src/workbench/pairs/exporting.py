@@ -43,8 +43,9 @@ def export(
     A name without an ending is a Hugging Face dataset folder: Parquet files of the splits train and eval, and a card.
 
     Preference pairs go into the form `preference` only, the others into the other forms only: a dataset of both is
-    written to two files. Where a pair has earlier turns, all rows of `prompt/completion` and `preference` are written
-    as lists of messages, as TRL reads them. Source, tags and note are written where pairs have them.
+    written to two files; those of which nobody has said which answer is the better one go into none. Where a pair has
+    earlier turns, all rows of `prompt/completion` and `preference` are written as lists of messages, as TRL reads them.
+    Source, tags and note are written where pairs have them.
 
     Args:
         store: where from.
@@ -78,7 +79,7 @@ def export(
     def pairs() -> Iterator[Pair]:
         count = 0
         for pair in store.pairs(dataset, status=status):
-            if pair.is_preference != FORMS[form].preference:
+            if pair.is_preference != FORMS[form].preference or pair.is_undecided:
                 continue
             if count % _LOOK == 0:
                 if check_stop:

@@ -28,7 +28,7 @@ class Change:
     label: str
     """What undo says of it, e.g. `accepted 3 pairs`."""
     kind: str
-    """`add`, `status`, `tags`, `note` or `content`."""
+    """`add`, `status`, `tags`, `note`, `content` or `judgement`."""
     before: Mapping[str, Any]
     """What the pair was: the fields of `Pair` that this kind of change replaces; nothing for `add`."""
     after: Mapping[str, Any]

@@ -22,6 +22,7 @@ CHANGED = {
     "tags": ("tags",),
     "note": ("note",),
     "content": ("key", "edited", "messages", "completion", "chosen", "rejected"),
+    "judgement": ("key", "status", "tags", "edited", "messages", "completion", "chosen", "rejected"),
 }
 """The columns that a kind of step changes; the kinds `add` and `delete` make and remove whole pairs."""
 

@@ -11,6 +11,9 @@ from json.encoder import encode_basestring_ascii
 
 STATUSES = ("pending", "accepted", "rejected")
 ROLES = ("system", "user", "assistant")
+UNDECIDED = "undecided"
+"""The tag of a preference pair of which nobody has said yet which answer is the better one: `chosen` and `rejected` are
+then only the first and the second. It goes when a side is chosen, and until then the pair cannot be accepted."""
 MAX_TEXT = 1_000_000
 """Characters at most in one text of a pair: several times what the longest context of today holds."""
 
@@ -105,6 +108,11 @@ class Pair:
     def is_preference(self) -> bool:
         """Whether it has chosen and rejected instead of a completion."""
         return self.completion is None
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether nobody has said yet which of its two answers is the better one."""
+        return self.is_preference and UNDECIDED in self.tags
 
 
 def check_text(text: object, name: str) -> str:

@@ -15,6 +15,7 @@ from workbench import database
 from workbench.errors import UserError
 from workbench.pairs.catching_up import waiting
 from workbench.pairs.history import Change, history_of, pair_of
+from workbench.pairs.journal import CHANGED
 from workbench.pairs.pair import STATUSES, Pair
 from workbench.pairs.plan import Statement, statements
 from workbench.pairs.query import Query, Term
@@ -226,8 +227,11 @@ class PairReader:
         Raises:
             UserError: there is no such pair.
         """
-        edits = [change for change in self.history(id) if change.kind == "content"]
-        return replace(self.get(id), **edits[0].before) if edits else None
+        edits = [change for change in self.history(id) if change.kind in ("content", "judgement")]
+        if not edits:
+            return None
+        content = {name: value for name, value in edits[0].before.items() if name in CHANGED["content"]}
+        return replace(self.get(id), **content)
 
     def _journal_of(self, id: int) -> list[sqlite3.Row]:
         """The rows of the journal that hold a pair: its own, and the runs that it is one of."""
@@ -296,6 +300,9 @@ class PairReader:
         try:
             yield
         except sqlite3.Error as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_TRIGGER:  # see the schema
+                do = "Choose with P on the Pairs screen, or leave them out with -tag:undecided. Nothing was changed."
+                raise UserError(str(error), do=do) from None
             if not database.is_circumstance(error):
                 raise
             raise database.fault(error, self._path) from error

@@ -277,4 +277,23 @@ MIGRATIONS = [
         CREATE INDEX pair_steps_undone ON pair_steps (id) WHERE undone;
         """,
     ),
+    (
+        "0003-undecided",
+        # `undecided`: see UNDECIDED in pair.py. Whoever writes here, nothing is accepted that nobody has judged.
+        """
+        CREATE TRIGGER undecided_is_pending AFTER INSERT ON pairs
+        WHEN new.status = 'accepted' AND new.preference AND instr(new.tags, '"undecided"') BEGIN
+            UPDATE pairs SET status = 'pending' WHERE id = new.id;
+        END;
+        CREATE TRIGGER undecided_is_not_accepted BEFORE UPDATE OF status, tags ON pairs
+        WHEN new.status = 'accepted' AND new.preference AND instr(new.tags, '"undecided"') BEGIN
+            SELECT RAISE(ABORT, 'an undecided pair cannot be accepted: nobody has said which answer is the better one');
+        END;
+        CREATE TRIGGER undecided_until_judged BEFORE UPDATE OF tags ON pairs
+        WHEN new.preference AND (instr(old.tags, '"undecided"') > 0) <> (instr(new.tags, '"undecided"') > 0)
+            AND (old.status = 'accepted') = (new.status = 'accepted') BEGIN
+            SELECT RAISE(ABORT, 'the tag undecided comes with two samples, and goes when the better one is chosen');
+        END;
+        """,
+    ),
 ]

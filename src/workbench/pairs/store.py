@@ -15,7 +15,7 @@ from workbench.errors import UserError
 from workbench.hybrid import check_name
 from workbench.pairs import adding
 from workbench.pairs.catching_up import index_added, index_some, remove_some
-from workbench.pairs.journal import CONTENTS, Journal, pairs_of
+from workbench.pairs.journal import CONTENTS, STATE, Journal, pairs_of
 from workbench.pairs.pair import STATUSES, NewPair, NotAPair, Pair, check_tags, is_text
 from workbench.pairs.prepared import CONTENT, StoredRow, stored
 from workbench.pairs.reading import IDS, DatasetSummary, Facets, Flag, PairReader
@@ -200,19 +200,10 @@ class PairStore(PairReader):
             row = _row(new)
             if all(row[name] == value for name, value in _row(old).items()):
                 return
-            twin = self._connection.execute(
-                "SELECT id FROM pairs WHERE dataset = ? AND key = ? AND id <> ?", (old.dataset, row["key"], id)
-            ).fetchone()
-            if twin:
-                raise UserError(f"pair {id} would become the same as pair {twin[0]}", do="Delete one of the two.")
+            self._check_twin(old, row["key"])
             step, _ = self._journal.record("content", ":id", {"id": id})
-            row |= {"id": id}
-            self._connection.execute("UPDATE pairs SET key = :key, edited = edited + 1 WHERE id = :id", row)
-            self._connection.execute(
-                "UPDATE pair_contents SET messages = :messages, completion = :completion, chosen = :chosen,"
-                " rejected = :rejected WHERE id = :id",
-                row,
-            )
+            self._write(id, {name: row[name] for name in ("key", "messages", "completion", "chosen", "rejected")})
+            self._connection.execute("UPDATE pairs SET edited = edited + 1 WHERE id = ?", (id,))
             self._journal.label(step, f"edited pair {id}")
 
     def delete(self, pairs: Sequence[int] | Selection) -> int:
@@ -332,6 +323,13 @@ class PairStore(PairReader):
                 self._journal.label(step, words.format(self._named(step, count)))
         return count
 
+    def _write(self, id: int, values: Mapping[str, Any]) -> None:
+        """Set columns of a pair, wherever they stand; within a change, when they have been recorded."""
+        for table, own in (("pairs", STATE), ("pair_contents", CONTENTS)):
+            if columns := [column for column in values if column in own]:
+                assigned = ", ".join(f"{column} = :{column}" for column in columns)
+                self._connection.execute(f"UPDATE {table} SET {assigned} WHERE id = :id", {**values, "id": id})
+
     def _chosen(self, pairs: Sequence[int] | Selection) -> tuple[str, dict[str, Any]]:
         """A SELECT of the ids of these pairs, and its parameters; with ids, all of them must exist."""
         if isinstance(pairs, Selection):
@@ -344,6 +342,14 @@ class PairStore(PairReader):
             some = ", ".join(str(row[0]) for row in missing[:5]) + (", …" if len(missing) > 5 else "")
             raise UserError(f"there is no pair {some}", do="Nothing was changed.")
         return IDS, parameters
+
+    def _check_twin(self, pair: Pair, key: bytes) -> None:
+        """Refuse a content that another pair of the dataset has."""
+        twin = self._connection.execute(
+            "SELECT id FROM pairs WHERE dataset = ? AND key = ? AND id <> ?", (pair.dataset, key, pair.id)
+        ).fetchone()
+        if twin:
+            raise UserError(f"pair {pair.id} would become the same as pair {twin[0]}", do="Delete one of the two.")
 
     def _named(self, step: int, count: int) -> str:
         """The pairs of a step, in words."""
