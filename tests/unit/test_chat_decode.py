@@ -272,7 +272,7 @@ def test_a_failure_in_the_middle_leaves_no_cache_that_is_trusted(monkeypatch: py
     decoder = decoder_for(deepcopy(model))
     decoder.start(tokens(30, 1))
     with monkeypatch.context() as patch:
-        patch.setattr(decoder, "_attend", lambda *_: (_ for _ in ()).throw(MemoryError()))
+        patch.setattr(decoder, "_scaled", lambda *_: (_ for _ in ()).throw(MemoryError()))
         with pytest.raises(MemoryError):
             decoder.step(3)
     check(decoder, model, tokens(30, 1), tokens(2, 2), 2e-3)

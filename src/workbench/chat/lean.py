@@ -43,7 +43,6 @@ class _Layer(NamedTuple):
 class _Sight(NamedTuple):
     """What the attention of a layer sees, and how."""
 
-    scale: float  # of the products of queries and keys
     rotates: bool  # SmolLM3 leaves the positions out in every fourth layer
     window: int | None  # tokens back that are seen, the token itself among them; None: all
 
@@ -72,6 +71,7 @@ class LeanDecoder(Decoder):
         self._out_of = getattr(config, "logits_scaling", 1)
         self._overflowed = False  # float16 does not hold the numbers that this model computes with
         gemma = config.model_type == "gemma"
+        self._scale = decoder.layers[0].self_attn.scaling  # of the products of queries and keys
         self._sights = [_sight(layer.self_attn, config) for layer in decoder.layers]
         make = kind(weights)
         self._layers = [_layer(layer, make, self._heads, self._kv_heads, gemma) for layer in decoder.layers]
@@ -122,7 +122,7 @@ class LeanDecoder(Decoder):
             self._cache[:, :, :, : old.shape[3]] = old
         cos, sin = self._rotary(torch.zeros(1), torch.arange(room)[None])  # each [1, positions, width], in two halves
         half = self._width // 2
-        self._angles = torch.complex(cos[0, :, None, :half], sin[0, :, None, :half])
+        self._angles = torch.complex(cos[0, :, :half], sin[0, :, :half])
 
     def _keep(self, count: int) -> int:
         return count  # positions beyond are written over
@@ -141,25 +141,59 @@ class LeanDecoder(Decoder):
         end = position + len(tokens)
         if end > self._cache.shape[3]:
             self._grow(end)
+        if len(tokens) == 1:
+            return self._one(tokens[0], position, exact)
+        x = self._embeddings[torch.tensor(tokens)].float()
+        if self._into != 1:
+            x = x * self._into
+        masks = {sight.window: _mask(position, end, sight.window) for sight in self._sights}
+        for layer, sight, cache in zip(self._layers, self._sights, self._cache, strict=True):
+            qkv = layer.qkv.exactly(self._rms(x, layer.norm1))
+            attended = self._attend(layer, sight, qkv, cache, masks[sight.window], position)
+            x = x + self._scaled(layer.out.exactly(attended))
+            gate, up = layer.gate_up.exactly(self._rms(x, layer.norm2)).chunk(2, dim=-1)
+            x = x + self._scaled(layer.down.exactly(self._activation(gate) * up))
+        return self._logits(self._rms(x[-1:], self._norm))
+
+    def _one(self, token: int, position: int, exact: bool) -> Tensor:
+        """The same for one token, in half of the calls: each takes some microseconds, and there are many layers."""
+        heads, kv_heads, width = self._heads, self._kv_heads, self._width
         fast = not (exact or self._overflowed)
 
         def through(product: Product, x: Tensor) -> Tensor:
             return product.fast(x) if fast else product.exactly(x)
 
-        x = self._embeddings[torch.tensor(tokens)].float()
+        # What is the same for all layers is cut out of the cache once: the token's place, and what it sees.
+        places = self._cache[:, :, :, position].unbind()  # each [2, kv_heads, width]
+        seen = {}
+        for window in {sight.window for sight in self._sights}:
+            kept = self._cache[:, :, :, 0 if window is None else max(0, position + 1 - window) : position + 1]
+            seen[window] = (kept[:, 0].transpose(2, 3).unbind(), kept[:, 1].unbind())
+        angles = self._angles[position].repeat(heads + kv_heads, 1)
+        x = self._embeddings[token].float()[None]
         if self._into != 1:
             x = x * self._into
-        masks = {sight.window: _mask(position, end, sight.window) for sight in self._sights} if len(tokens) > 1 else {}
-        for layer, sight, cache in zip(self._layers, self._sights, self._cache, strict=True):
-            qkv = through(layer.qkv, self._rms(x, layer.norm1))
-            attended = self._attend(layer, sight, qkv, cache, masks.get(sight.window), position)
+        for number, (layer, sight) in enumerate(zip(self._layers, self._sights, strict=True)):
+            qkv = through(layer.qkv, self._rms_of_one(x, layer.norm1)).view(-1, width)
+            turned = qkv[: heads + kv_heads]
+            if layer.qk_norm is not None:
+                turned.copy_(F.rms_norm(turned, (width,), None, self._eps).mul_(layer.qk_norm))
+            if sight.rotates:
+                torch.view_as_complex(turned.view(-1, width // 2, 2)).mul_(angles)
+            places[number].copy_(qkv[heads:].view(2, kv_heads, width))
+            # The query heads that share a key head stand as rows of one product: no key is copied. Written out,
+            # because torch's own attention divides the keys among its threads and so rounds by their number.
+            query = qkv[:heads].view(kv_heads, heads // kv_heads, width).mul_(self._scale)
+            keys, values = seen[sight.window]
+            weights = torch.softmax(torch.bmm(query, keys[number]), dim=-1)
+            attended = torch.bmm(weights, values[number]).view(1, heads * width)
             x = x + self._scaled(through(layer.out, attended))
-            gate, up = through(layer.gate_up, self._rms(x, layer.norm2)).chunk(2, dim=-1)
-            x = x + self._scaled(through(layer.down, self._activation(gate) * up))
-        logits = self._logits(self._rms(x[-1:], self._norm))
+            gate, up = through(layer.gate_up, self._rms_of_one(x, layer.norm2)).chunk(2, dim=-1)
+            x = x + self._scaled(through(layer.down, self._activation(gate).mul_(up)))
+        logits = self._logits(self._rms_of_one(x, self._norm))
         if fast and not logits.sum().isfinite():
             self._overflowed = True
-            return self._forward(tokens, position, exact)
+            return self._one(token, position, exact)
         return logits
 
     def _scaled(self, x: Tensor) -> Tensor:
@@ -170,40 +204,37 @@ class LeanDecoder(Decoder):
         logits = self._head.logits(x)
         return logits if self._out_of == 1 else logits / self._out_of
 
-    def _attend(
-        self, layer: _Layer, sight: _Sight, qkv: Tensor, cache: Tensor, mask: Tensor | None, position: int
-    ) -> Tensor:
+    def _attend(self, layer: _Layer, sight: _Sight, qkv: Tensor, cache: Tensor, mask: Tensor, position: int) -> Tensor:
         """Attention of new tokens over those that they see; [T, (heads + 2 kv_heads) * width] to [T, heads * width]."""
         heads, kv_heads, width = self._heads, self._kv_heads, self._width
         qkv = qkv.view(-1, heads + 2 * kv_heads, width)
         end = position + qkv.shape[0]
-        rotated, values = qkv[:, : heads + kv_heads], qkv[:, heads + kv_heads :]
+        turned, values = qkv[:, : heads + kv_heads], qkv[:, heads + kv_heads :]
         if layer.qk_norm is not None:
-            rotated = F.rms_norm(rotated, (width,), None, self._eps) * layer.qk_norm
+            turned = F.rms_norm(turned, (width,), None, self._eps) * layer.qk_norm
         if sight.rotates:
-            pairs = torch.view_as_complex(rotated.view(-1, heads + kv_heads, width // 2, 2))
-            pairs.mul_(self._angles[position:end])  # and so is `rotated`
-        cache[0, :, position:end] = rotated[:, heads:].transpose(0, 1)
+            torch.view_as_complex(turned.view(-1, heads + kv_heads, width // 2, 2)).mul_(
+                self._angles[position:end, None]
+            )
+        cache[0, :, position:end] = turned[:, heads:].transpose(0, 1)
         cache[1, :, position:end] = values.transpose(0, 1)
-        begin = 0 if sight.window is None else max(0, position + 1 - sight.window)  # what no new token sees is left out
-        keys, values = cache[0, None, :, begin:end], cache[1, None, :, begin:end]  # [1, kv_heads, seen, width]
-        if mask is None:
-            # The query heads that share a key head stand as rows of one product: no key is copied. Written out,
-            # because torch's own divides the keys among its threads and so rounds by their number.
-            query = rotated[0, :heads].reshape(kv_heads, heads // kv_heads, width) * sight.scale
-            weights = torch.softmax(torch.bmm(query, keys[0].transpose(1, 2)), dim=-1)
-            return torch.bmm(weights, values[0]).view(1, heads * width)
-        query = rotated[:, :heads].transpose(0, 1)[None]
+        begin = end - mask.shape[1]  # what no new token sees is left out
         attended = F.scaled_dot_product_attention(
-            query, keys, values, attn_mask=mask, scale=sight.scale, enable_gqa=True
+            turned[:, :heads].transpose(0, 1)[None],
+            cache[0, None, :, begin:end],  # [1, kv_heads, seen, width]
+            cache[1, None, :, begin:end],
+            attn_mask=mask,
+            scale=self._scale,
+            enable_gqa=True,
         )
         return attended[0].transpose(0, 1).reshape(-1, heads * width)
 
     def _rms(self, x: Tensor, weight: Tensor) -> Tensor:
-        if x.shape[0] > 1:
-            return F.rms_norm(x, (x.shape[-1],), weight, self._eps)
-        mean = torch.dot(x[0], x[0]).item() / x.shape[-1]  # of one token: a third of the calls, each some microseconds
-        return (x * weight).mul_((mean + self._eps) ** -0.5)
+        return F.rms_norm(x, (x.shape[-1],), weight, self._eps)
+
+    def _rms_of_one(self, x: Tensor, weight: Tensor) -> Tensor:
+        row = x[0]
+        return (x * weight).mul_((torch.dot(row, row).item() / len(row) + self._eps) ** -0.5)
 
 
 def _mask(position: int, end: int, window: int | None) -> Tensor:
@@ -217,7 +248,7 @@ def _mask(position: int, end: int, window: int | None) -> Tensor:
 def _sight(attention: Any, config: Any) -> _Sight:
     # Mistral's attention reads its window from the config; the others keep what holds for their layer.
     window = config.sliding_window if config.model_type == "mistral" else getattr(attention, "sliding_window", None)
-    return _Sight(attention.scaling, bool(getattr(attention, "use_rope", True)), window)
+    return _Sight(bool(getattr(attention, "use_rope", True)), window)
 
 
 def _layer(layer: Any, make: Callable[..., Product], heads: int, kv_heads: int, gemma: bool) -> _Layer:
