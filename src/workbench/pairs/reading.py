@@ -16,7 +16,7 @@ from workbench.errors import UserError
 from workbench.pairs.catching_up import waiting
 from workbench.pairs.history import Change, history_of, pair_of
 from workbench.pairs.journal import CHANGED
-from workbench.pairs.pair import STATUSES, Pair
+from workbench.pairs.pair import STATUSES, UNDECIDED, Pair
 from workbench.pairs.plan import Statement, statements
 from workbench.pairs.query import Query, Term
 from workbench.pairs.schema import MIGRATIONS
@@ -200,8 +200,12 @@ class PairReader:
         return {row[0]: row[1] for row in self._rows(statement, {"ids": json.dumps(list(ids))})}
 
     def shape(self, dataset: str, *, status: str | None = None, preference: bool = False) -> Shape:
-        """What an export has to know of the pairs of a dataset, a status (None: any) and a kind before the first."""
-        conditions = ["dataset = :dataset", f"completion IS {'' if preference else 'NOT '}NULL"]
+        """What an export has to know of the pairs of a dataset, a status (None: any) and a kind before the first.
+
+        Undecided pairs are of no kind.
+        """
+        kind = f"completion IS NULL AND NOT instr(tags, '\"{UNDECIDED}\"')" if preference else "completion IS NOT NULL"
+        conditions = ["dataset = :dataset", kind]
         conditions += ["status = :status"] if status is not None else []
         (row,) = self._rows(
             "SELECT count(*), total(turns - has_system > 1), total(has_system), total(source <> ''),"
