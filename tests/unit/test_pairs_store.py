@@ -11,8 +11,9 @@ import pytest
 
 from workbench.errors import UserError
 from workbench.pairs.pair import NewPair
+from workbench.pairs.query import Query
 from workbench.pairs.split import is_eval
-from workbench.pairs.store import PairStore
+from workbench.pairs.store import PairStore, Selection
 from workbench.workspace import Workspace
 
 
@@ -21,7 +22,17 @@ def pair(prompt: str, completion: str = "yes", **more: object) -> NewPair:
 
 
 def snapshot(store: PairStore) -> list[object]:
-    return [*store.pairs(), *store.datasets()]
+    """All that a reader is told, and all bytes of the tables behind it."""
+    with closing(sqlite3.connect(store._path)) as connection:
+        tables = [
+            connection.execute(f"SELECT {columns} FROM {table} ORDER BY {columns.split(',')[0]}, 2, 3").fetchall()
+            for table, columns in (
+                ("pairs", "id, dataset, key, status, tags, source, line, preference, chars, edited"),
+                ("pair_contents JOIN pairs USING (id)", "id, messages, completion, chosen, rejected, note"),
+                ("pair_tags", "dataset, tag, pair"),
+            )
+        ]
+    return [*store.pairs(), *store.datasets(), tables]
 
 
 def check_search_index(path: Path) -> None:
@@ -192,7 +203,10 @@ def test_every_change_is_undone_and_redone_whatever_the_order_also_after_a_resta
         serial += 1
         ids = [p.id for p in store.page(limit=1000)]
         some = draw.sample(ids, min(len(ids), draw.randint(1, 6)))
-        kind = draw.choice(["add", "add", "status", "where", "tags", "note", "edit", "delete"]) if ids else "add"
+        kinds = ["add", "add", "status", "where", "tags", "more tags", "fewer tags", "note", "edit", "delete", "clear"]
+        kind = draw.choice(kinds) if ids else "add"
+        line = draw.choice(["status:pending", "-tag:x", "edited:yes", "kind:completion", "chars>9", "tag:y p1"])
+        chosen = draw.choice([some, Selection(draw.choice(["a", "b", None]), query=Query.parse(line))])
         status = draw.choice(["pending", "accepted", "rejected"])
         if kind == "add":
             store.add(draw.choice("ab"), [pair(f"p{draw.randint(0, 60)}", f"c{i} {serial}") for i in range(5)])
@@ -202,12 +216,16 @@ def test_every_change_is_undone_and_redone_whatever_the_order_also_after_a_resta
             store.set_status_where(status, dataset=draw.choice(["a", "b", None]), search=draw.choice(["", "p1", "c2"]))
         elif kind == "tags":
             store.set_tags(some, draw.sample(["x", "y", "z"], 2))
+        elif kind == "more tags":
+            store.add_tags(chosen, draw.sample(["x", "y", "z"], 2))
+        elif kind == "fewer tags":
+            store.remove_tags(chosen, draw.sample(["x", "y", "z"], 2))
         elif kind == "note":
-            store.set_note(some, f"note {serial}")
+            store.set_note(chosen, f"note {serial}")
         elif kind == "edit":
             store.edit(some[0], completion=f"edited {serial}", messages=[{"role": "user", "content": f"e{serial}"}])
         else:
-            store.delete(some)
+            store.delete(some if kind == "delete" else chosen)
 
     try:
         for _ in range(120):

@@ -17,6 +17,7 @@ _FEW = 20_000  # pairs that are looked up and sorted in some 20 ms
 _SOME = 100_000  # the same where several conditions must hold at once, which may be far apart in any other order
 _MANY = 400_000  # pairs that are looked up one by one sooner than all are gone through
 _PROBED = 3000  # pairs whose texts are looked into one by one, which takes some 60 ms
+_SHORT = 4  # letters of a beginning that many words may have
 _ORDERS = {
     "": "pairs.id",
     "new": "pairs.id DESC",
@@ -57,9 +58,11 @@ def statements(
     sort = selection.query.sort if ordered else ""
     in_order = sort in ("", "new") and not whole
     lead = _lead(connection, asked, in_order=in_order, whole=whole)
+    # Words give the order of adding by themselves; but all that a short beginning matches is put together first.
     by_words = lead is not None and lead.condition == asked.words
-    if first and by_words and not in_order and _are_common(connection, selection, asked, first):
-        lead = None  # those few are soon found in the order that is asked for
+    slow = by_words and (not in_order or 0 < len(asked.beginning) <= _SHORT)
+    if first and slow and _are_common(connection, selection, asked, first):
+        lead = None  # these few are soon found in the order that is asked for
     if sort.removeprefix("-") == "tokens":
         return _by_tokens(asked, lead, descending=sort.startswith("-"), whole=whole)
     order = _ORDERS[sort.removeprefix("-")]
@@ -118,7 +121,7 @@ def _lead(connection: sqlite3.Connection, asked: Conditions, *, in_order: bool, 
     )
     least = counts[best] if best else bound
     # What all beginnings of a word match is put together anew by each statement, so it is not counted.
-    if best is None or least >= few or (not asked.has_beginning and _count(connection, words, asked, least) < least):
+    if best is None or least >= few or (not asked.beginning and _count(connection, words, asked, least) < least):
         return words
     if least <= _PROBED:
         joined = f"{best.table} WHERE {best.condition} AND {' AND '.join(asked.filters)}"

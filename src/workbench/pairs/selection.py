@@ -58,8 +58,8 @@ class Conditions:
         self.leads: list[Lead] = []
         self.match: str | None = None
         """The parameter with FTS5's query, where there are words."""
-        self.has_beginning = False
-        """Whether one of the words may be a beginning."""
+        self.beginning = ""
+        """The word that may be a beginning."""
         self.dataset: str | None = None
         """The parameter with the dataset."""
         if dataset is not None:
@@ -97,7 +97,7 @@ class Conditions:
         if seen:
             begins = sum(map(str.isalnum, seen[-1])) >= _BEGINNING
             self._words.append(" ".join(map(_phrase, seen)) + ("*" if begins else ""))
-            self.has_beginning = self.has_beginning or begins
+            self.beginning = seen[-1] if begins else self.beginning
         self.filters += [self._literal(word) for word in words if not _is_seen(word)]
 
     def _literal(self, text: str) -> str:
