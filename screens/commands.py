@@ -125,7 +125,10 @@ PAIRS = (
     Command("pairs.status", "f", "Filter", "List pending, accepted, rejected, all pairs in turn."),
     Command("pairs.dataset", "d", "Dataset", "Choose the dataset."),
     Command("pairs.import", "i", "Import", "Bring in a JSONL, JSON, CSV or Parquet file.", "import_file", footer=True),
-    Command("pairs.export", "o", "Export", "Write pairs of the dataset to a file.", "export_file"),
+    Command(
+        "pairs.import-dataset", "I", "Import a dataset", "Bring in a Hugging Face dataset, of the hub or in a folder."
+    ),
+    Command("pairs.export", "o", "Export", "Write pairs of the dataset to a file or a dataset folder.", "export_file"),
     Command("pairs.report", "w", "Last import", "What the last import brought, and every row that it skipped."),
     Command("pairs.read", "enter", "Read", "Go to the pair's full text; escape comes back."),
     Command("pairs.read-down", "J", "Scroll down", "Scroll the pair's text down.", "scroll_reading(1)"),

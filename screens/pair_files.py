@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,15 +14,18 @@ from workbench.jobs import control
 from workbench.jobs.folder import JobFolder
 from workbench.pairs.exporting import export
 from workbench.pairs.importing import preview
+from workbench.pairs.job import faults_of
 from workbench.pairs.readers import FORMATS
 from workbench.pairs.store import PairStore
 
 if TYPE_CHECKING:
     from screens.base import WorkbenchScreen
     from screens.modals.export_pairs import ExportRequest
+    from screens.modals.import_dataset import DatasetRequest
     from screens.modals.import_pairs import ImportRequest
 
 _SHOWN = 100_000  # faults in the report's list
+_KINDS = ("import", "import-hub")
 
 
 class PairFiles:
@@ -77,6 +79,34 @@ class PairFiles:
             self._screen.app.look_at_jobs()
             self._has_started()
 
+    def ask_dataset(self) -> None:
+        """Ask for a Hugging Face dataset, then start the job that reads it."""
+        self._screen.run_worker(self._ask_dataset, group="pairs-import", exclusive=True, exit_on_error=False)
+
+    async def _ask_dataset(self) -> None:
+        from screens.modals.import_dataset import ImportDataset
+
+        datasets = await asyncio.to_thread(_datasets, self._screen.workspace.database)
+        self._screen.app.push_screen(ImportDataset(self._screen.workspace.root, datasets), self._start_dataset)
+
+    def _start_dataset(self, request: DatasetRequest | None) -> None:
+        if request is None:
+            return
+        named = request.named
+        kind = "import-hub" if named.on_hub else "import"
+        arguments = {
+            "file": str(named),
+            "dataset": request.dataset,
+            "columns": request.columns,
+            "status": request.status,
+            "limit": request.limit,
+        }
+        with self._screen.reporting():
+            title = f"import {named if named.on_hub else Path(named.name).name}"
+            self._started.add(control.start(self._screen.workspace, kind, arguments, title=title).id)
+            self._screen.app.look_at_jobs()
+            self._has_started()
+
     def ended(self, board: JobBoard) -> list[Job]:
         """Imports started here that have just ended; what they skipped is shown."""
         jobs = [job for job in board.ended if job.id in self._started]
@@ -87,7 +117,7 @@ class PairFiles:
 
     def show_last_report(self) -> None:
         """What the newest import brought that has ended, whoever started it."""
-        job = next((job for job in self._screen.app.board.jobs if job.kind == "import" and job.status.result), None)
+        job = next((job for job in self._screen.app.board.jobs if job.kind in _KINDS and job.status.result), None)
         if job is None:
             raise UserError("nothing was imported here yet", do="Press i to import pairs.")
         self._show_report(job)
@@ -117,13 +147,13 @@ class PairFiles:
         from screens.modals.confirm import Confirm
 
         question = Confirm(f"Replace {request.file.name}?", str(request.file), yes="Replace", danger=True)
-        self._screen.app.push_screen(question, lambda yes: self._start_export(request) if yes else None)
+        self._screen.app.push_screen(question, lambda yes: self._start_export(request, replace=True) if yes else None)
 
-    def _start_export(self, request: ExportRequest) -> None:
-        self._screen.run_worker(partial(self._export, request), group="pairs-export", exit_on_error=False)
+    def _start_export(self, request: ExportRequest, *, replace: bool = False) -> None:
+        self._screen.run_worker(partial(self._export, request, replace), group="pairs-export", exit_on_error=False)
 
-    async def _export(self, request: ExportRequest) -> None:
-        count = await asyncio.to_thread(_export, self._screen.workspace.database, request)
+    async def _export(self, request: ExportRequest, replace: bool) -> None:
+        count = await asyncio.to_thread(_export, self._screen.workspace.database, request, replace)
         self._screen.app.tell(f"{count:,} {'pair is' if count == 1 else 'pairs are'} in {request.file}")
 
 
@@ -134,16 +164,18 @@ def _datasets(database: Path) -> list[str]:
         return [dataset.name for dataset in store.datasets()]
 
 
-def _export(database: Path, request: ExportRequest) -> int:
+def _export(database: Path, request: ExportRequest, replace: bool) -> int:
     with PairStore(database) as store:
-        return export(store, request.dataset, request.file, request.form, request.status)
+        return export(
+            store,
+            request.dataset,
+            request.file,
+            request.form,
+            request.status,
+            replace=replace,
+            test_size=request.test_size,
+        )
 
 
 def _faults(job: JobFolder) -> list[tuple[int, str]]:
-    """All faults of an import, from its folder; those of its result where the file is gone."""
-    try:
-        with (job.path / "faults.jsonl").open(encoding="utf-8") as file:
-            rows = [json.loads(line) for line, _ in zip(file, range(_SHOWN), strict=False)]
-    except (OSError, ValueError):
-        rows = (job.status().result or {}).get("faults", [])
-    return [(row["line"], row["reason"]) for row in rows]
+    return [(row["line"], row["reason"]) for row in faults_of(job, _SHOWN)]

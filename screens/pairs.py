@@ -198,6 +198,9 @@ class PairsScreen(PairBrowser):
     def action_import_file(self) -> None:
         self._files.ask_file()
 
+    def action_import_dataset(self) -> None:
+        self._files.ask_dataset()
+
     def action_export_file(self) -> None:
         names = [dataset.name for dataset in self.listing.datasets]
         name = self.listing.filter.dataset or (names[0] if len(names) == 1 else None)

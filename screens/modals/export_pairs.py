@@ -15,6 +15,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Select, Static
 
 from screens.modals.hints import hints
+from workbench.pairs.exporting import TEST_SIZE
 from workbench.pairs.forms import FORMS
 from workbench.pairs.pair import STATUSES
 from workbench.pairs.readers import FORMATS
@@ -32,6 +33,8 @@ class ExportRequest:
     form: str
     status: str | None
     """None: all."""
+    test_size: float
+    """Share of a folder's eval split."""
 
 
 class ExportPairs(ModalScreen[ExportRequest | None]):
@@ -70,10 +73,15 @@ class ExportPairs(ModalScreen[ExportRequest | None]):
                     id="status",
                     compact=True,
                 )
+            with Horizontal(classes="field"):
+                yield Static("eval split", classes="field-name")
+                yield Input(f"{TEST_SIZE:g}", id="test-size", compact=True)
             yield Static(classes="dialog-fault")
             yield Static(
                 Content.from_markup(
-                    "[$foreground-muted]The name's ending says the format: $endings.[/]", endings=_endings()
+                    "[$foreground-muted]The name's ending says the format: $endings.\n"
+                    "Without an ending it is a Hugging Face dataset folder, whose eval split is that share.[/]",
+                    endings=_endings(),
                 ),
                 classes="dialog-keys",
             )
@@ -94,12 +102,23 @@ class ExportPairs(ModalScreen[ExportRequest | None]):
         path = Path(self.query_one("#file", Input).value.strip())
         if path.parts[:1] == ("~",):
             path = path.expanduser()
-        if path.suffix.lower() not in FORMATS:
-            self.query_one(".dialog-fault", Static).update(Content(f"End the file's name in {_endings()}."))
-            return
+        if not path.name:
+            return self._fault("Name a file or a folder.")
+        if path.suffix and path.suffix.lower() not in FORMATS:
+            return self._fault(f"End the file's name in {_endings()}, or in nothing.")
+        try:
+            test_size = float(self.query_one("#test-size", Input).value)
+        except ValueError:
+            test_size = -1
+        if not 0 <= test_size < 1:
+            return self._fault("The share of the eval split is 0 or more, and less than 1.")
         status = str(self.query_one("#status", Select).value)
         form = str(self.query_one("#form", Select).value)
-        self.dismiss(ExportRequest(self._dataset, self._folder / path, form, None if status == _ANY else status))
+        only = None if status == _ANY else status
+        self.dismiss(ExportRequest(self._dataset, self._folder / path, form, only, test_size))
+
+    def _fault(self, text: str) -> None:
+        self.query_one(".dialog-fault", Static).update(Content(text))
 
     def action_leave(self) -> None:
         self.dismiss(None)

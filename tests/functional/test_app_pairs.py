@@ -19,6 +19,7 @@ from screens.modals.choose import Choose
 from screens.modals.confirm import Confirm
 from screens.modals.edit_texts import EditTexts
 from screens.modals.export_pairs import ExportPairs
+from screens.modals.import_dataset import ImportDataset
 from screens.modals.import_pairs import ImportPairs
 from screens.modals.import_report import ImportReport
 from screens.modals.open_file import OpenFile
@@ -515,6 +516,55 @@ async def test_export(five: Workspace, settle: Settle) -> None:
         await pilot.press("o", "ctrl+s")
         await settle(pilot)
         assert isinstance(pilot.app.screen, Confirm)
+        await pilot.press("escape", "o")
+        await settle(pilot)
+        dialog = pilot.app.screen
+        assert isinstance(dialog, ExportPairs)
+        dialog.query_one("#file", Input).value = "datasets/harbour"
+        for share in ("1", "much"):
+            dialog.query_one("#test-size", Input).value = share
+            await pilot.press("ctrl+s")
+            assert "eval split is 0 or more" in str(dialog.query_one(".dialog-fault", Static).render())
+        dialog.query_one("#test-size", Input).value = "0.5"
+        await pilot.press("ctrl+s")
+        await settle(pilot)
+        folder = five.root / "datasets" / "harbour"
+        assert "2 accepted pairs" in (folder / "README.md").read_text()
+        assert list((folder / "data").glob("*.parquet"))
+
+
+async def test_import_of_a_dataset_of_the_hub(
+    workspace: Workspace, settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    async with WorkbenchApp(workspace).run_test(size=(80, 24)) as pilot:
+        await opened(pilot, settle)
+        await pilot.press("I")
+        await settle(pilot)
+        dialog = pilot.app.screen
+        assert isinstance(dialog, ImportDataset)
+
+        def fault() -> str:
+            return str(dialog.query_one(".dialog-fault", Static).render())
+
+        await pilot.press("ctrl+s")
+        assert "names neither a dataset of the hub nor a folder" in fault()
+        await typed(pilot, "hub:openai/gsm8k:main@train")
+        assert dialog.query_one("#dataset", Input).value == "gsm8k"
+        dialog.query_one("#columns-named", Input).value = "frage=question"
+        await pilot.press("ctrl+s")
+        assert "names no column" in fault()
+        dialog.query_one("#columns-named", Input).value = "prompt=question, completion = answer"
+        await pilot.press("enter", "ctrl+s")
+        board = pilot.app.board  # pyright: ignore[reportAttributeAccessIssue]
+        await until(pilot, lambda: bool(board.jobs) and board.jobs[0].status.state == "failed")
+        job = board.jobs[0]
+        assert job.kind == "import-hub"
+        assert job.arguments == {
+            "file": "hub:openai/gsm8k:main@train", "dataset": "gsm8k", "status": "pending", "limit": 10_000,
+            "columns": {"prompt": "question", "completion": "answer"},
+        }  # fmt: skip
+        assert "the hub does not answer" in job.status.error
 
 
 async def picked(pilot: Pilot[Any], settle: Settle, name: str) -> bool:
