@@ -130,6 +130,9 @@ PAIRS = (
     Command("pairs.read", "enter", "Read", "Go to the pair's full text; escape comes back."),
     Command("pairs.read-down", "J", "Scroll down", "Scroll the pair's text down.", "scroll_reading(1)"),
     Command("pairs.read-up", "K", "Scroll up", "Scroll the pair's text up.", "scroll_reading(-1)"),
+    Command("pairs.seen", "m", "As the model", "See the pair as the model sees it: every token, which are trained."),
+    Command("pairs.recipe", "T", "Recipe", "Choose the recipe by which pairs are shown as the model sees them."),
+    Command("pairs.overview", "O", "Overview", "Lengths, counts, variety of the dataset, and what it has too much of."),
 )
 
 LIBRARY = (

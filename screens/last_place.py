@@ -19,6 +19,8 @@ class LastPlace:
     dataset: str = ""
     chat_dataset: str = ""
     """Where pairs made in the chat go."""
+    recipe: str = ""
+    """By which pairs are shown as the model sees them; empty: the newest run's."""
 
 
 def load(workspace: Workspace) -> LastPlace:

@@ -11,9 +11,9 @@ from textual import on
 
 from screens import pair_dialogs
 from screens.commands import bindings
-from screens.pair_browser import PairBrowser
 from screens.pair_files import PairFiles
 from screens.pair_list import PairFilter
+from screens.pair_seen import SeenPairs
 from screens.stand_ins import StandIns
 from screens.store_thread import StoreThread
 from screens.watcher import JobBoard
@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 _SLOW = 0.2  # seconds that a change may take before the screen says that it is being made
 
 
-class PairsScreen(PairBrowser):
+class PairsScreen(SeenPairs):
     """Every change is made by one thread, in the order of the keys, and shown when it is committed."""
 
     SCOPE = "pairs"

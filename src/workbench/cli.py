@@ -23,6 +23,7 @@ from workbench.models import commands as models
 from workbench.output import AsJson, InWorkspace
 from workbench.pairs import commands as pairs
 from workbench.training import commands as training
+from workbench.training import pair_commands
 from workbench.training.export.commands import export
 from workbench.training.preflight_commands import preflight
 from workbench.workspace import find
@@ -37,6 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(models.app, name="models")
+pair_commands.add_to(pairs.app)
 app.add_typer(pairs.app, name="pairs")
 app.command("train")(training.train)
 app.command("preflight")(preflight)
