@@ -79,6 +79,19 @@ class SeenPairs(PairBrowser):
             self.set_class(True, "-seen")
             self._ask()
 
+    def action_overview(self) -> None:
+        """What the dataset is made of."""
+        from screens.modals.pair_overview import PairOverview
+
+        names = [dataset.name for dataset in self.listing.datasets]
+        name = self.listing.filter.dataset or (names[0] if len(names) == 1 else None)
+        if name is None:
+            raise UserError(
+                "which dataset is to be looked over?" if names else "there are no pairs to look over",
+                do="Press d to choose one." if names else "Press i to import some.",
+            )
+        self.app.push_screen(PairOverview(self.workspace, name, self.app.place.recipe))
+
     @on(PairTable.Highlighted)
     def _seen_highlighted(self) -> None:
         if self.has_class("-seen"):

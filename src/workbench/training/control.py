@@ -70,11 +70,15 @@ def _checked_arguments(workspace: Workspace, recipe: Path, changes: dict[str, An
         )
     return {
         "recipe": checked.model_dump(mode="json"),
-        # A run's own recipe, taken for another one, is known by the run.
-        "recipe_name": recipe.parent.name if recipe.parent.parent == workspace.runs else recipe.stem,
+        "recipe_name": name_of(workspace, recipe),
         "base": base,
         "system": system,
     }
+
+
+def name_of(workspace: Workspace, recipe: Path) -> str:
+    """What a recipe is called: a run's own one, taken for another, by the run."""
+    return recipe.parent.name if recipe.parent.parent == workspace.runs else recipe.stem
 
 
 def base_and_system(workspace: Workspace, recipe: recipes.Recipe) -> tuple[str, str]:

@@ -24,6 +24,7 @@ RecipeName = Annotated[
 def add_to(pairs: typer.Typer) -> None:
     """Add them to the subcommands of `workbench pairs`."""
     pairs.command("show")(show)
+    pairs.command("overview")(overview)
 
 
 def show(
@@ -45,6 +46,36 @@ def show(
         output.print_json(rendering.as_dict())
         return
     for line in _lines(rendering):
+        output.say(line)
+
+
+def overview(
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="The dataset's name.")],
+    recipe: RecipeName = None,
+    json: AsJson = False,
+    workspace: InWorkspace = None,
+) -> None:
+    """What a dataset is made of: lengths with the recipe's limit, counts, variety, and what it has too much of."""
+    from workbench.pairs.overview import FIGURES, Overview, OverviewReader
+    from workbench.pairs.overview_words import as_dict, lines
+    from workbench.pairs.variety import EMBEDDINGS, MOST, of
+    from workbench.training.control import name_of
+    from workbench.training.recipe import load
+    from workbench.training.render_client import default_recipe
+
+    place = find(workspace)
+    path = place.recipe(recipe or default_recipe(place))
+    known = Overview(dataset, recipe=name_of(place, path), max_length=load(path).max_length)
+    with OverviewReader(place.database) as reader:
+        reader.must_have(dataset)
+        for name, figure in FIGURES.items():
+            setattr(known, name, figure(reader, dataset))
+        known.variety = of(place.private / EMBEDDINGS, reader.prompts(dataset, MOST))
+        known.variety_read = True
+    if json:
+        output.print_json(as_dict(known))
+        return
+    for line in lines(known):
         output.say(line)
 
 

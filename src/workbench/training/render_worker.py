@@ -57,6 +57,7 @@ class Renderer:
             UserError: there is no such pair or recipe, the recipe has faults, or the base model or the index is absent.
         """
         from workbench.models.local import ensure
+        from workbench.training.control import name_of
         from workbench.training.rendering import render
 
         path = self._workspace.recipe(recipe)
@@ -68,7 +69,7 @@ class Renderer:
 
             self._reader = PairReader(self._workspace.database)
         found = self._reader.get(pair)
-        name = path.parent.name if path.parent.parent == self._workspace.runs else path.stem
+        name = name_of(self._workspace, path)
         return render(found, read, name=name, base=Path(base).name, tokenizer=tokenizer, system=system, search=search)
 
     @property
