@@ -146,7 +146,7 @@ def _counts(known: Overview, room: int) -> list[Content]:
     else:
         rows += indented(muted(overview_words.NO_VARIETY if known.variety_read else _READING), room)
     answers = known.openings.answers if known.openings else 0
-    openings = known.openings.counts if known.openings else None
+    openings = dict(list(known.openings.counts.items())[:_TOP]) if known.openings else None
     for title, counts, total in (
         ("Flags", known.flags, known.pairs),
         ("Sources", known.sources, known.pairs),

@@ -10,6 +10,8 @@ from workbench.pairs.overview import Lengths
 
 _MOST = 0.995  # share of the pairs that the axis holds at least; the last bar has the others, too
 _FAR = 3  # times as long as these: a limit that is further off is not drawn
+_FEW = 12  # bars of a handful of pairs
+_ABOVE = 1.25  # room above the highest bar, where the limit is written
 _TICKS = 12  # cells for a tick
 
 
@@ -26,7 +28,8 @@ def histogram(lengths: Lengths, limit: int | None, width: int, height: int) -> P
     end = max(4, lengths.quantile(_MOST))
     drawn = limit if lengths.unit == "tokens" and limit and limit <= _FAR * end else None
     end = round(1.1 * max(end, drawn or 0))
-    step = math.ceil(end / dots)  # whole tokens, or every other bar would stand for more lengths than its neighbour
+    # Bars of whole tokens, or every other one would stand for more lengths than its neighbour; few for few pairs.
+    step = math.ceil(end / min(dots, max(_FEW, 4 * math.isqrt(lengths.pairs))))
     bars = lengths.histogram(step, math.ceil(end / step))
     ends = [(dot + 0.5) * end / dots for dot in range(dots)]
     curves = []
@@ -36,7 +39,7 @@ def histogram(lengths: Lengths, limit: int | None, width: int, height: int) -> P
     marks = [] if drawn is None else [Mark(drawn, f"max_length {drawn:,}", "text-error")]
     return Plot(
         x=window(0, end, max(2, width // _TICKS)),
-        y=linear(0, max(bars), max(2, height // 3)),
+        y=linear(0, _ABOVE * max(bars), max(2, height // 3)),
         curves=curves,
         marks=marks,
         unit=lengths.unit,
