@@ -84,7 +84,9 @@ async def test_the_overview_before_the_checks_ran(forty: Workspace, settle: Sett
         assert "12 accepted, and tuning a behaviour wants 500 to 5,000: 488 more." in text
         assert "28 are pending: decide about them first." in text
         assert "Then bring 460 more" in text
-        assert "Tokens are not counted yet: run the checks. In characters: median 29, 95 % have up to 31" in " ".join(text.split())
+        assert "Tokens are not counted yet: run the checks. In characters: median 29, 95 % have up to 31" in " ".join(
+            text.split()
+        )
         assert "not known before the checks have run" in text
         assert "75% of the pairs come from [b]faq.jsonl" in text
         assert "75% of the answers begin with “Of course”" in text

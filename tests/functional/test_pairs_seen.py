@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,3 +113,47 @@ def test_the_command_tells_it_too(five: Workspace, command: Callable[..., Any]) 
     missing = command("pairs", "show", 77)
     assert (missing.code, missing.out) == (1, "")
     assert missing.err == "Error: there is no pair 77. See the ids with `workbench pairs list`.\n"
+
+
+@pytest.mark.slow
+def test_with_context_it_is_what_a_run_freezes(five: Workspace, command: Callable[..., Any], tmp_path: Path) -> None:
+    """The passages come from the real index, by a process that began without torch and replaced itself."""
+    from workbench.training.prepare import prepare
+    from workbench.training.recipe import load
+
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    for number in range(1, 5):
+        (documents / f"{number}.md").write_text(f"# Question {number}\n\nTo question {number} say [b]aye[/b].\n")
+    assert command("index", "build", "asked", documents).code == 0
+    recipe = five.configs / "grounded.yaml"
+    recipe.write_text("dataset: default\ntest_size: 0.5\ncontext: {index: asked, k: 2, without: 0.5}\n")
+    folder = tmp_path / "run"
+    folder.mkdir()
+
+    class FakeContext:
+        workspace = five
+
+        def progress(self, *_: object, **__: object) -> None: ...
+
+        message = event = progress
+
+    context: Any = FakeContext()
+    context.folder = folder
+    prepared = prepare(context, load(recipe))
+    frozen = {pair.key: pair for pair in (*prepared.training, *prepared.evaluation)}
+    client = RenderClient(five)
+    try:
+        client.ask(1, "sft")
+        with PairStore(five.database) as store:
+            for pair in store.accepted("default"):
+                if pair.key in frozen:
+                    seen = client.ask(pair.id, "grounded")
+                    assert [each.document for each in seen.passages] == [
+                        each["document"] for each in frozen[pair.key].passages
+                    ]
+                    assert seen.fate == ("evaluated" if frozen[pair.key].evaluated else "learned")
+                    answer = "".join(text for text, _ in seen.parts[1].shown)
+                    assert answer.startswith("=> " if frozen[pair.key].completion.startswith("=>") else "This is not")
+    finally:
+        client.close()
