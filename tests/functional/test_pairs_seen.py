@@ -62,7 +62,9 @@ async def test_the_view_follows_the_cursor_and_survives_its_process(
         assert re.search(r"trained \d+ · context \d+ · cut off 0", seen(pilot))
         assert "sft · smollm2-135m-instruct" in seen(pilot)
 
-        client = pilot.app.screen._client  # pyright: ignore[reportAttributeAccessIssue]
+        client = pilot.app.screen.query_one(PairSeen)._client
+        assert client
+        assert client._process
         os.kill(client._process.pid, signal.SIGKILL)
         await pilot.press("j")
         await settle(pilot)
@@ -95,6 +97,8 @@ async def test_the_view_follows_the_cursor_and_survives_its_process(
         await settle(pilot)
         assert "max_length" in seen(pilot)
         assert "T chooses another recipe" in seen(pilot)
+        await pilot.press("escape")
+        assert pilot.app.screen.query_one(PairReading).display
 
 
 async def test_nothing_can_be_seen_where_nothing_is_listed(workspace: Workspace, settle: Settle) -> None:
@@ -102,7 +106,7 @@ async def test_nothing_can_be_seen_where_nothing_is_listed(workspace: Workspace,
         await pilot.press("2", "m")
         await settle(pilot)
         assert isinstance(pilot.app.screen, PairsScreen)
-        assert pilot.app.screen._client is None
+        assert pilot.app.screen.query_one(PairSeen)._client is None
 
 
 def test_the_command_tells_it_too(five: Workspace, command: Callable[..., Any]) -> None:
