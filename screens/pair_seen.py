@@ -97,6 +97,14 @@ class SeenPairs(PairBrowser):
         else:
             super().action_scroll_reading(lines)
 
+    def action_changes(self) -> None:
+        self._see(False)
+        super().action_changes()
+
+    def action_history(self) -> None:
+        self._see(False)
+        super().action_history()
+
     def action_leave(self) -> None:
         if self.has_class("-seen") and self.table.has_focus and not self.table.extending:
             self._see(False)
