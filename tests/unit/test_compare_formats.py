@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from workbench.compare import formats
-from workbench.compare.formats import check, holds
+from workbench import formats
+from workbench.formats import check, holds
 from workbench.errors import UserError
 
 PERSON: dict[str, Any] = {
