@@ -1,7 +1,7 @@
 """What the checks have computed, kept so that only what is new is computed again: `.workbench/checks.sqlite`.
 
-A file of its own: it holds a kilobyte for every prompt (a million of them make the workspace's database, which is
-copied whole before it is migrated, ten times as large), and all of it can be deleted and made again. Flags and clusters,
+A file of its own: it holds a kilobyte and more for every prompt, which would make the workspace's database, copied
+whole before it is migrated, several times as large; and all of it can be deleted and made again. Flags and clusters,
 which others read, are in the workspace's database.
 
 Everything is known by content, not by pair: an edit undone finds what was computed before it, and the same prompt in
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from workbench import database
+from workbench.checks.likeness import MEANING_WEIGHS, likeness
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ class Edge:
     wording: float
     """Jaccard similarity of their words."""
 
+    @property
+    def likeness(self) -> float:
+        """Both in one number."""
+        return likeness(self.meaning, self.wording)
+
 
 class Cache:
     """One connection, for one thread; a context manager. Raises UserError where the file cannot be used."""
@@ -98,11 +104,13 @@ class Cache:
 
     # Prompts
 
-    def forget_prompts(self) -> None:
-        """Forget every prompt: another model embeds them."""
-        with self._change():
-            self._connection.execute("DELETE FROM edges")
-            self._connection.execute("DELETE FROM prompts")
+    def embedded_by(self, fingerprint: str) -> None:
+        """Say which weights embed; what other ones embedded is forgotten."""
+        if self.fact("embedder") != fingerprint:
+            with self._change():
+                self._connection.execute("DELETE FROM edges")
+                self._connection.execute("DELETE FROM prompts")
+            self.set_fact("embedder", fingerprint)
 
     def compare_again(self) -> None:
         """Forget which prompts are alike, but not their embeddings."""
@@ -212,6 +220,25 @@ class Cache:
                 " JOIN prompts AS b ON b.id = second ORDER BY first, second"
             ):
                 yield Edge(*row)
+
+    def beside(self, threshold: float, *, same: bool, limit: int) -> list[tuple[float, bytes, bytes]]:
+        """The pairs of prompts next to a threshold: (likeness, prompt, prompt), the nearest first.
+
+        Args:
+            threshold: a likeness.
+            same: those at least as alike; else those less alike.
+            limit: so many at most.
+        """
+        return [
+            tuple(row)
+            for row in self._rows(
+                "SELECT likeness, a.key, b.key FROM"
+                " (SELECT first, second, ? * meaning + (1 - ?) * wording AS likeness FROM edges)"
+                " JOIN prompts AS a ON a.id = first JOIN prompts AS b ON b.id = second"
+                f" WHERE likeness {'>=' if same else '<'} ? ORDER BY abs(likeness - ?), first, second LIMIT ?",
+                MEANING_WEIGHS, MEANING_WEIGHS, threshold, threshold, limit,
+            )
+        ]  # fmt: skip
 
     # Findings
 

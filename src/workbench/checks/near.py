@@ -15,6 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from workbench.checks.cache import Cache
+from workbench.checks.likeness import FLOOR, MEANING_WEIGHS, likeness
 from workbench.checks.words import numbers, same_numbers, tokens, wording
 
 if TYPE_CHECKING:
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
 
     from workbench.models.embed import Embedder
 
-MEANING_WEIGHS = 0.7
-"""Of the likeness; the rest is the wording's. Chosen on one half of tests/benchmarks/duplicates.py, with THRESHOLD."""
-THRESHOLD = 0.75
-"""Likeness from which on two prompts are the same."""
-FLOOR = 0.5
-"""Likeness from which on a pair of prompts is kept: what is below the threshold is shown as examples."""
 EXACT = 20_000
 """Prompts of a group up to which each new one is compared with every other."""
 NEIGHBOURS = 16
@@ -63,42 +58,28 @@ class Prompt:
         return cls(bytes.fromhex(key[:32]), system, text)
 
 
-def likeness(meaning: float, wording: float) -> float:
-    """How alike two prompts are, 0 to 1; see `MEANING_WEIGHS`."""
-    return MEANING_WEIGHS * meaning + (1 - MEANING_WEIGHS) * wording
-
-
-def add(cache: Cache, prompts: Iterable[Prompt], embedder: Callable[[], Embedder], tell: Progress, total: int) -> int:
+def add(cache: Cache, prompts: Iterable[Prompt], embedder: Callable[[], Embedder]) -> int:
     """Embed the prompts that the cache does not have; how many these were. Kept in batches: a stopped job goes on.
 
     Args:
         cache: where they are kept.
         prompts: of any number; read in batches.
-        embedder: made when the first new prompt comes.
-        tell: told how many of `total` are done.
-        total: how many prompts there are.
+        embedder: called when the first new prompt comes; see `Cache.embedded_by`.
     """
     import numpy as np
 
-    model, added, done = None, 0, 0
+    model, added = None, 0
     remaining = iter(prompts)
     while batch := list(islice(remaining, _BATCH)):
         missing = cache.missing([prompt.key for prompt in batch])
         new = sorted({p.key: p for p in batch if p.key in missing}.values(), key=lambda prompt: len(prompt.text))
         if new:
             model = model or embedder()
-            if cache.fact("embedder") != model.fingerprint:
-                cache.forget_prompts()
-                cache.set_fact("embedder", model.fingerprint)
             words = [tokens(prompt.text) for prompt in new]
             vectors = np.asarray(model.encode([prompt.text[-_TAIL:] for prompt in new]))
             groups = [_group(prompt.system, each) for prompt, each in zip(new, words, strict=True)]
-            cache.add_prompts(
-                [p.key for p in new], groups, [p.text for p in new], signatures(words), vectors
-            )
+            cache.add_prompts([p.key for p in new], groups, [p.text for p in new], signatures(words), vectors)
             added += len(new)
-        done += len(batch)
-        tell(done, total, "prompts")
     return added
 
 

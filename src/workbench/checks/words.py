@@ -26,7 +26,9 @@ _NUMBERS = {
 }
 """Written out numbers; "one" is most often a pronoun."""
 Bag = Counter[str]
-_NOT = frozenset("not no never without cannot nicht kein keine keinen nie ohne pas jamais sans".split())
+_NOT = frozenset(
+    ("not", "no", "never", "without", "cannot", "nicht", "kein", "keine", "keinen", "nie", "ohne", "pas", "jamais")
+)
 _ENDS = ".!?;"
 _WINDOW = 4
 """Words on each side of a number that tell what it belongs to."""
@@ -57,7 +59,9 @@ def wording(first: Sequence[str], second: Sequence[str], common: Collection[str]
         second: and of the other.
         common: words that most texts of the dataset have, which say nothing; they do not count.
     """
-    one, other = (Counter(word for word in words if word not in common and word not in _ENDS) for words in (first, second))
+    one, other = (
+        Counter(word for word in words if word not in common and word not in _ENDS) for words in (first, second)
+    )
     if not one or not other:  # nothing but common words
         one, other = Counter(first), Counter(second)
     shared = (one & other).total()
@@ -106,7 +110,10 @@ def _surroundings(words: Sequence[str]) -> dict[str, Counter[tuple[bool, str]]]:
     found: dict[str, Counter[tuple[bool, str]]] = defaultdict(Counter)
     for at, word in enumerate(words):
         if word[0].isdigit():
-            for after, near in ((False, words[max(0, at - _WINDOW) : at][::-1]), (True, words[at + 1 : at + 1 + _WINDOW])):
+            for after, near in (
+                (False, words[max(0, at - _WINDOW) : at][::-1]),
+                (True, words[at + 1 : at + 1 + _WINDOW]),
+            ):
                 for distance, other in enumerate(takewhile(lambda each: each not in _ENDS, near)):
                     found[word][after, other] += 0 if _counts(other) else _WINDOW - distance
     return found
@@ -140,7 +147,9 @@ def _slip(one: str, other: str) -> bool:
     if len(one) < len(other):
         return one[start:] == other[start + 1 :]
     changed = one[start + 1 :] == other[start + 1 :]
-    return changed or (one[start : start + 2] == other[start : start + 2][::-1] and one[start + 2 :] == other[start + 2 :])
+    return changed or (
+        one[start : start + 2] == other[start : start + 2][::-1] and one[start + 2 :] == other[start + 2 :]
+    )
 
 
 def _plain(token: str) -> str:

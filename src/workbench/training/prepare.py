@@ -11,7 +11,7 @@ from workbench import files
 from workbench.errors import UserError
 from workbench.jobs.context import Context
 from workbench.pairs.pair import Pair
-from workbench.pairs.split import is_eval
+from workbench.pairs.split import group_of, is_eval
 from workbench.pairs.store import PairStore
 from workbench.training.context import with_passages
 from workbench.training.data import FrozenPair, freeze, thaw
@@ -70,15 +70,18 @@ def prepare(context: Context, recipe: Recipe) -> Prepared:
 def _accepted(context: Context, recipe: Recipe) -> list[FrozenPair]:
     with PairStore(context.workspace.database) as store:
         accepted = list(store.accepted(recipe.dataset))
+        clusters = store.clusters(recipe.dataset)
         pairs = [
             FrozenPair(
                 pair.key,
                 pair.messages,
                 pair.answer,
                 pair.source,
-                is_eval(pair.key, recipe.test_size),  # whatever the seed, so that runs can be compared
+                # whatever the seed, so that runs can be compared
+                is_eval(group_of(pair.key, clusters), recipe.test_size),
                 [],
                 rejected=pair.rejected if recipe.method in PREFERENCE_METHODS else None,
+                group=clusters.get(pair.key[:32]),
             )
             for pair in accepted
             if usable(pair, recipe.method)
