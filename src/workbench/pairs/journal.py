@@ -53,7 +53,7 @@ class Journal:
             self._connection.execute("DELETE FROM pair_changes WHERE step IN (SELECT id FROM pair_steps WHERE undone)")
             self._connection.execute("DELETE FROM pair_steps WHERE undone")
             self._connection.execute("INSERT INTO pair_steps (id, kind, label) VALUES (?, ?, '')", (step, kind))
-            self._count_up()
+            self.count_up()
         return step, count
 
     def label(self, step: int, text: str) -> None:
@@ -83,7 +83,7 @@ class Journal:
         else:
             self._put_back(step)
         self._connection.execute("UPDATE pair_steps SET undone = ? WHERE id = ?", (undone, step))
-        self._count_up()
+        self.count_up()
         return label
 
     def _exchange(self, step: int, columns: tuple[str, ...]) -> None:
@@ -127,7 +127,8 @@ class Journal:
         nothing = ", ".join(f"{column} = NULL" for column in ROW)
         self._connection.execute(f"UPDATE pair_changes SET {nothing} WHERE step = ?", (step,))
 
-    def _count_up(self) -> None:
+    def count_up(self) -> None:
+        """Give the pairs a new version."""
         self._connection.execute("UPDATE pair_revision SET number = number + 1")
 
 

@@ -7,19 +7,44 @@ import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from workbench import database
 from workbench.errors import UserError
-from workbench.pairs.journal import ROW
+from workbench.pairs.history import Change, history_of, pair_of
 from workbench.pairs.pair import STATUSES, Pair
 from workbench.pairs.schema import MIGRATIONS
 from workbench.pairs.selection import Selection
 
 IDS = "SELECT value FROM json_each(:ids)"
 """The ids in a JSON list, as a SELECT."""
+
+
+_PIECE = 100_000  # characters
+
+
+@dataclass(frozen=True)
+class Facets:
+    """What pairs can be narrowed by, and how many pairs have each."""
+
+    statuses: dict[str, int]
+    """All three, also where none has it."""
+    tags: dict[str, int]
+    flags: dict[str, int]
+    sources: dict[str, int]
+    """By file: `file.jsonl` stands for `file.jsonl:1`, `file.jsonl:2` and so on."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """What a check found of a pair."""
+
+    name: str
+    """One of `query.FLAGS`."""
+    detail: str = ""
+    """A short text, or JSON, for people and dialogs."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +88,20 @@ class PairReader:
         return [DatasetSummary(name, **counts[name], total=sum(counts[name].values())) for name in sorted(counts)]
 
     def count(
-        self, dataset: str | None = None, *, status: str | None = None, search: str = "", tag: str | None = None
+        self,
+        dataset: Selection | str | None = None,
+        *,
+        status: str | None = None,
+        search: str = "",
+        tag: str | None = None,
     ) -> int:
-        """How many pairs there are of a dataset (None: of all), a status, with words (see `Selection`) and a tag."""
-        ids, parameters = Selection(dataset, status, search, tag).ids()
+        """How many pairs there are of a selection; or of a dataset (None: of all), a status, with words and a tag."""
+        ids, parameters = _selection(dataset, status, search, tag).ids()
         return self._rows(f"SELECT count(*) FROM ({ids})", parameters)[0][0]
 
     def page(
         self,
-        dataset: str | None = None,
+        dataset: Selection | str | None = None,
         *,
         status: str | None = None,
         search: str = "",
@@ -79,22 +109,88 @@ class PairReader:
         offset: int = 0,
         limit: int = 100,
     ) -> list[Pair]:
-        """Pairs `offset` to `offset + limit` of those that `count` counts, in the order in which they were added."""
-        ids, parameters = Selection(dataset, status, search, tag).ids()
-        rows = self._rows(
-            f"SELECT * FROM pairs WHERE id IN ({ids} LIMIT :limit OFFSET :offset) ORDER BY id",
-            {**parameters, "limit": limit, "offset": offset},
-        )
-        return [_pair(row) for row in rows]
+        """Pairs `offset` to `offset + limit` of those that `count` counts, in the selection's order."""
+        ids, parameters = _selection(dataset, status, search, tag).ids()
+        found = self._rows(f"{ids} LIMIT :limit OFFSET :offset", {**parameters, "limit": limit, "offset": offset})
+        return self.get_many([row[0] for row in found])
 
     def ids(
-        self, dataset: str | None = None, *, status: str | None = None, search: str = "", tag: str | None = None
+        self,
+        dataset: Selection | str | None = None,
+        *,
+        status: str | None = None,
+        search: str = "",
+        tag: str | None = None,
     ) -> array[int]:
-        """The ids of the pairs that `count` counts, in the order in which they were added: they ascend."""
-        cursor = self._connection.cursor()
-        cursor.row_factory = None
-        with self._errors():
-            return array("q", (id for (id,) in cursor.execute(*Selection(dataset, status, search, tag).ids())))
+        """The ids of the pairs that `count` counts, in the selection's order: they ascend where it does not sort."""
+        ids, parameters = _selection(dataset, status, search, tag).ids()
+        return _array(self._rows(f"SELECT json_group_array(id) FROM ({ids})", parameters)[0][0])
+
+    def first_ids(self, selection: Selection, limit: int = 1000) -> array[int]:
+        """The first of `ids(selection)`: what a screen shows at once, while the others are read by another thread."""
+        ids, parameters = selection.ids()
+        return array("q", [row[0] for row in self._rows(f"{ids} LIMIT :limit", {**parameters, "limit": limit})])
+
+    def facets(self, dataset: str | None = None) -> Facets:
+        """Which statuses, tags, flags and sources the pairs of a dataset (None: of all) have, and how many each."""
+        where, parameters = (
+            ("WHERE pairs.dataset = :dataset", {"dataset": dataset}) if dataset is not None else ("", {})
+        )
+        sources: dict[str, int] = {}
+        for source, number in self._rows(f"SELECT source, count(*) FROM pairs {where} GROUP BY source", parameters):
+            if source:
+                sources[source_of(source)] = sources.get(source_of(source), 0) + number
+
+        def counts(what: str, more: str = "") -> dict[str, int]:
+            statement = f"SELECT {what}, count(*) FROM pairs {more} {where} GROUP BY {what} ORDER BY {what}"
+            return {row[0]: row[1] for row in self._rows(statement, parameters)}
+
+        return Facets(
+            statuses=dict.fromkeys(STATUSES, 0) | counts("status"),
+            tags=counts("value", "JOIN json_each(pairs.tags)"),
+            flags=counts("flag", "JOIN pair_flags ON pair_flags.pair = pairs.id"),
+            sources=dict(sorted(sources.items())),
+        )
+
+    def flags_of(self, ids: Iterable[int]) -> dict[int, tuple[Flag, ...]]:
+        """What the checks found of these pairs; those without a flag are left out."""
+        flags: dict[int, tuple[Flag, ...]] = {}
+        statement = f"SELECT pair, flag, detail FROM pair_flags WHERE pair IN ({IDS}) ORDER BY pair, flag"
+        for pair, flag, detail in self._rows(statement, {"ids": json.dumps(list(ids))}):
+            flags[pair] = (*flags.get(pair, ()), Flag(flag, detail))
+        return flags
+
+    def tokens_of(self, ids: Iterable[int]) -> dict[int, int]:
+        """The tokens of these pairs as the model sees them; those not counted since their last edit are left out."""
+        statement = (
+            "SELECT pair, tokens FROM pair_lengths JOIN pairs ON pairs.id = pair AND pairs.key = pair_lengths.key"
+            f" WHERE pair IN ({IDS})"
+        )
+        return {row[0]: row[1] for row in self._rows(statement, {"ids": json.dumps(list(ids))})}
+
+    def history(self, id: int) -> list[Change]:
+        """All that was done to a pair and not undone, oldest first.
+
+        Raises:
+            UserError: there is no such pair.
+        """
+        return history_of(self.get(id), self._journal_of(id))
+
+    def original(self, id: int) -> Pair | None:
+        """A pair with the content with which it came into its dataset; None if that was never edited.
+
+        Raises:
+            UserError: there is no such pair.
+        """
+        edits = [change for change in self.history(id) if change.kind == "content"]
+        return replace(self.get(id), **edits[0].before) if edits else None
+
+    def _journal_of(self, id: int) -> list[sqlite3.Row]:
+        return self._rows(
+            "SELECT s.id, s.kind, s.label, s.at, c.* FROM pair_changes AS c JOIN pair_steps AS s ON s.id = c.step"
+            " WHERE c.pair = :id AND NOT s.undone ORDER BY s.id",
+            {"id": id},
+        )
 
     def ids_from(self, source: str) -> list[int]:
         """The ids of the pairs that came from a source."""
@@ -103,9 +199,11 @@ class PairReader:
         ]
 
     def get_many(self, ids: Iterable[int]) -> list[Pair]:
-        """Those of these pairs that exist, by their ids."""
-        rows = self._rows(f"SELECT * FROM pairs WHERE id IN ({IDS}) ORDER BY id", {"ids": json.dumps(list(ids))})
-        return [_pair(row) for row in rows]
+        """Those of these pairs that exist, in the order of these ids."""
+        ids = list(ids)
+        rows = self._rows(f"SELECT * FROM pairs WHERE id IN ({IDS})", {"ids": json.dumps(ids)})
+        found = {row["id"]: pair_of(row) for row in rows}
+        return [found[id] for id in dict.fromkeys(ids) if id in found]
 
     def get(self, id: int) -> Pair:
         """One pair.
@@ -122,7 +220,7 @@ class PairReader:
         ids, parameters = Selection(dataset, status).ids()
         with self._errors():
             rows = self._connection.execute(f"SELECT * FROM pairs WHERE id IN ({ids}) ORDER BY id", parameters)
-            yield from map(_pair, rows)
+            yield from map(pair_of, rows)
 
     def accepted(self, dataset: str) -> Iterator[Pair]:
         """What training reads: the accepted pairs of a dataset, in the order in which they were added."""
@@ -147,11 +245,23 @@ class PairReader:
             raise database.fault(error, self._path) from error
 
 
-def _pair(row: sqlite3.Row) -> Pair:
-    values = {column: row[column] for column in ("id", *ROW)}
-    values |= {
-        "key": row["key"].hex(),
-        "messages": json.loads(row["messages"]),
-        "tags": tuple(json.loads(row["tags"])),
-    }
-    return Pair(**values)
+def source_of(source: str) -> str:
+    """The file of a source such as `file.jsonl:17`."""
+    file, colon, line = source.rpartition(":")
+    return file if colon and file and line.isascii() and line.isdigit() else source
+
+
+def _selection(dataset: Selection | str | None, status: str | None, search: str, tag: str | None) -> Selection:
+    return dataset if isinstance(dataset, Selection) else Selection(dataset, status, search, tag)
+
+
+def _array(numbers: str) -> array[int]:
+    """The integers of a JSON list."""
+    ids = array("q")
+    text, at = numbers[1:-1], 0
+    while at < len(text):  # piece by piece, so that other threads get their turn
+        end = text.find(",", at + _PIECE)
+        end = len(text) if end < 0 else end
+        ids.extend(map(int, text[at:end].split(",")))
+        at = end + 1
+    return ids

@@ -80,4 +80,33 @@ MIGRATIONS = [
         INSERT INTO pair_revision (number) VALUES (0);
         """,
     ),
+    (
+        "0002-curation",
+        """
+        -- What the checks found. It can be found again, so it is not in the journal.
+        CREATE TABLE pair_flags (
+            pair INTEGER NOT NULL,
+            flag TEXT NOT NULL,      -- one of query.FLAGS
+            detail TEXT NOT NULL,    -- a short text or JSON, for people and dialogs
+            "check" TEXT NOT NULL,   -- the check that found it
+            PRIMARY KEY (pair, flag)
+        ) WITHOUT ROWID;
+        CREATE INDEX pair_flags_by_flag ON pair_flags (flag, pair);
+
+        -- The length of a pair as the model sees it; of another content where the key is another.
+        CREATE TABLE pair_lengths (
+            pair INTEGER PRIMARY KEY,
+            key BLOB NOT NULL,       -- pairs.key when it was counted
+            tokens INTEGER NOT NULL
+        );
+        CREATE INDEX pair_lengths_by_tokens ON pair_lengths (tokens);
+
+        CREATE TRIGGER pairs_forgotten AFTER DELETE ON pairs BEGIN
+            DELETE FROM pair_flags WHERE pair = old.id;
+            DELETE FROM pair_lengths WHERE pair = old.id;
+        END;
+
+        CREATE INDEX pair_changes_by_pair ON pair_changes (pair);
+        """,
+    ),
 ]

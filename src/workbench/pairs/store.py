@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from workbench.errors import UserError
 from workbench.hybrid import check_name
 from workbench.pairs.journal import Journal
 from workbench.pairs.pair import STATUSES, NewPair, NotAPair, Pair, check_tags, is_text
-from workbench.pairs.reading import IDS, DatasetSummary, PairReader
+from workbench.pairs.reading import IDS, DatasetSummary, Facets, Flag, PairReader
 from workbench.pairs.selection import Selection
 
-__all__ = ["AddResult", "DatasetSummary", "NewPair", "Pair", "PairStore"]
+__all__ = ["AddResult", "DatasetSummary", "Facets", "Flag", "NewPair", "Pair", "PairStore", "Selection"]
 
 _CONTENT = ("key", "source", "tags", "note", "messages", "completion", "chosen", "rejected")
 _BATCH = 1000
@@ -68,44 +68,62 @@ class PairStore(PairReader):
             self._connection.execute("DROP TABLE temp.staged")
         return AddResult(added, given - added)
 
-    def set_status(self, ids: Sequence[int], status: str) -> int:
-        """Set the status of pairs; how many had another one."""
+    def set_status(self, pairs: Sequence[int] | Selection, status: str) -> int:
+        """Set the status of pairs; how many had another one.
+
+        Args:
+            pairs: their ids; or a selection, for all that it holds at this moment. So with the methods below.
+            status: one of `STATUSES`.
+        """
         _check_status(status)
-        return self._set("status", status, ids, label=lambda pairs: f"{_done(status)} {pairs}")
+        return self._set("status", status, pairs, lambda named: f"{_done(status)} {named}")
 
     def set_status_where(
         self,
         status: str,
+        selection: Selection | None = None,
         *,
-        dataset: str | None,
+        dataset: str | None = None,
         current: str | None = None,
         search: str = "",
         tag: str | None = None,
     ) -> int:
         """Set the status of all pairs that `count(dataset, status=current, ...)` counts, in one step; how many."""
-        _check_status(status)
-        chosen, parameters = Selection(dataset, current, search, tag).ids()
-        with self._change():
-            return self._update("status", status, chosen, parameters, lambda pairs: f"{_done(status)} {pairs}")
+        return self.set_status(selection or Selection(dataset, current, search, tag), status)
 
-    def set_tags(self, ids: Sequence[int], tags: Iterable[str]) -> int:
+    def set_tags(self, pairs: Sequence[int] | Selection, tags: Iterable[str]) -> int:
         """Replace the tags of pairs; how many had others.
 
         Raises:
             UserError: a tag has commas, quotes or backslashes, or more than 64 characters.
         """
-        tags = list(dict.fromkeys(tags))
-        try:
-            check_tags(tags)
-        except NotAPair as error:
-            raise UserError(str(error)) from None
-        return self._set("tags", _json(tags), ids, label=lambda pairs: f"tagged {pairs}")
+        return self._set("tags", _json(_checked_tags(tags)), pairs, lambda named: f"tagged {named}")
 
-    def set_note(self, ids: Sequence[int], note: str) -> int:
+    def add_tags(self, pairs: Sequence[int] | Selection, tags: Iterable[str]) -> int:
+        """Give pairs tags besides those that they have; how many lacked one.
+
+        Raises:
+            UserError: as `set_tags`.
+        """
+        more = _checked_tags(tags)
+        words = f"tagged {{}} with {', '.join(more)}"
+        return self._retag(pairs, lambda tags: list(dict.fromkeys([*tags, *more])), words)
+
+    def remove_tags(self, pairs: Sequence[int] | Selection, tags: Iterable[str]) -> int:
+        """Take tags away from pairs; how many had one of them.
+
+        Raises:
+            UserError: as `set_tags`.
+        """
+        gone = _checked_tags(tags)
+        words = f"took {', '.join(gone)} from {{}}"
+        return self._retag(pairs, lambda tags: [tag for tag in tags if tag not in gone], words)
+
+    def set_note(self, pairs: Sequence[int] | Selection, note: str) -> int:
         """Replace the note of pairs; how many had another one."""
         if not is_text(note):
             raise UserError("a note must be text", do="Leave out NUL characters and halves of surrogate pairs.")
-        return self._set("note", note, ids, label=lambda pairs: f"noted {pairs}")
+        return self._set("note", note, pairs, lambda named: f"noted {named}")
 
     def edit(
         self,
@@ -144,15 +162,70 @@ class PairStore(PairReader):
             )
             self._journal.label(step, f"edited pair {id}")
 
-    def delete(self, ids: Sequence[int]) -> int:
+    def delete(self, pairs: Sequence[int] | Selection) -> int:
         """Delete pairs; how many."""
         with self._change():
-            self._check_ids(ids)
-            chosen = {"ids": json.dumps(list(ids))}
-            step, count = self._journal.record("delete", IDS, chosen)
-            self._connection.execute(f"DELETE FROM pairs WHERE id IN ({IDS})", chosen)
-            self._journal.label(step, f"deleted {_pairs(count, ids)}")
+            chosen, parameters = self._chosen(pairs)
+            step, count = self._journal.record("delete", chosen, parameters)
+            if count:
+                self._connection.execute(
+                    "DELETE FROM pairs WHERE id IN (SELECT pair FROM pair_changes WHERE step = ?)", (step,)
+                )
+                self._journal.label(step, f"deleted {self._named(step, count)}")
         return count
+
+    def set_flags(
+        self,
+        dataset: str,
+        check: str,
+        rows: Iterable[tuple[int, str, str]],
+        *,
+        pairs: Iterable[int] | None = None,
+    ) -> int:
+        """Replace all that a check found in a dataset; how many flags it has now found.
+
+        Flags can be found again, so this is no undo step; and they go with their pair.
+
+        Args:
+            dataset: its name.
+            check: the check's name; a check may find flags of several names.
+            rows: (pair, flag, detail) each; those of pairs that are gone, or of another dataset, are passed over.
+            pairs: replace only what was found of these; None: of all.
+        """
+        given = json.dumps([list(row) for row in rows])
+        only = "" if pairs is None else f" AND id IN ({IDS})"
+        parameters = {"dataset": dataset, "check": check, "rows": given}
+        with self._change():
+            self._connection.execute(
+                f"""DELETE FROM pair_flags WHERE "check" = :check
+                AND pair IN (SELECT id FROM pairs WHERE dataset = :dataset{only})""",
+                {**parameters, "ids": json.dumps(list(pairs or ()))},
+            )
+            found = self._connection.execute(
+                """INSERT OR REPLACE INTO pair_flags (pair, flag, detail, "check")
+                SELECT pairs.id, value ->> 1, value ->> 2, :check FROM json_each(:rows) AS given
+                JOIN pairs ON pairs.id = given.value ->> 0 WHERE dataset = :dataset""",
+                parameters,
+            ).rowcount
+            self._journal.count_up()
+        return found
+
+    def set_lengths(self, rows: Iterable[tuple[int, str, int]]) -> int:
+        """Note how many tokens pairs have as the model sees them; how many pairs there still are of them.
+
+        Args:
+            rows: (pair, `Pair.key` of what was counted, tokens) each.
+        """
+        given = json.dumps([list(row) for row in rows])
+        with self._change():
+            noted = self._connection.execute(
+                """INSERT OR REPLACE INTO pair_lengths (pair, key, tokens)
+                SELECT pairs.id, pairs.key, value ->> 2 FROM json_each(:rows) AS given
+                JOIN pairs ON pairs.id = given.value ->> 0 AND lower(hex(pairs.key)) = given.value ->> 1""",
+                {"rows": given},
+            ).rowcount
+            self._journal.count_up()
+        return noted
 
     def undo(self) -> str | None:
         """Take back the latest change; what it was (`accepted 3 pairs`), or None when there is nothing to undo."""
@@ -171,33 +244,60 @@ class PairStore(PairReader):
         with self._errors(), database.transaction(self._connection):
             yield
 
-    def _set(self, column: str, value: str, ids: Sequence[int], *, label: Callable[[str], str]) -> int:
+    def _set(self, column: str, value: str, pairs: Sequence[int] | Selection, label: Callable[[str], str]) -> int:
+        """Set one column of those of the pairs that have another value, as one step."""
         with self._change():
-            self._check_ids(ids)
-            return self._update(column, value, IDS, {"ids": json.dumps(list(ids))}, label)
-
-    def _update(
-        self, column: str, value: str, chosen: str, parameters: Mapping[str, Any], label: Callable[[str], str]
-    ) -> int:
-        """Set one column of the chosen pairs that have another value, as one step."""
-        others = f"SELECT id FROM pairs WHERE id IN ({chosen}) AND {column} <> :value"
-        step, count = self._journal.record(column, others, {**parameters, "value": value})
-        if count:
-            self._connection.execute(
-                f"UPDATE pairs SET {column} = ? FROM pair_changes AS kept WHERE kept.step = ? AND kept.pair = pairs.id",
-                (value, step),
-            )
-            touched = self._connection.execute("SELECT min(pair) FROM pair_changes WHERE step = ?", (step,)).fetchone()
-            self._journal.label(step, label(_pairs(count, touched)))
+            chosen, parameters = self._chosen(pairs)
+            others = f"SELECT id FROM pairs WHERE id IN ({chosen}) AND {column} <> :value"
+            step, count = self._journal.record(column, others, {**parameters, "value": value})
+            if count:
+                self._connection.execute(
+                    f"UPDATE pairs SET {column} = ? FROM pair_changes AS kept"
+                    " WHERE kept.step = ? AND kept.pair = pairs.id",
+                    (value, step),
+                )
+                self._journal.label(step, label(self._named(step, count)))
         return count
 
-    def _check_ids(self, ids: Sequence[int]) -> None:
+    def _retag(self, pairs: Sequence[int] | Selection, change: Callable[[list[str]], list[str]], words: str) -> int:
+        """Change the tags of pairs by what they are, as one step: `words`, with the pairs for its `{}`."""
+        with self._change():
+            chosen, parameters = self._chosen(pairs)
+            found = self._connection.execute(f"SELECT DISTINCT tags FROM pairs WHERE id IN ({chosen})", parameters)
+            changed = {old: _json(change(json.loads(old))) for (old,) in found}
+            changed = {old: new for old, new in changed.items() if old != new}
+            others = (
+                f"SELECT id FROM pairs WHERE id IN ({chosen}) AND tags IN (SELECT j.key FROM json_each(:changed) AS j)"
+            )
+            parameters |= {"changed": _json(changed)}
+            step, count = self._journal.record("tags", others, parameters)
+            if count:
+                self._connection.execute(
+                    "UPDATE pairs SET tags = (SELECT new.value FROM json_each(?) AS new WHERE new.key = pairs.tags)"
+                    " FROM pair_changes AS kept WHERE kept.step = ? AND kept.pair = pairs.id",
+                    (parameters["changed"], step),
+                )
+                self._journal.label(step, words.format(self._named(step, count)))
+        return count
+
+    def _chosen(self, pairs: Sequence[int] | Selection) -> tuple[str, dict[str, Any]]:
+        """A SELECT of the ids of these pairs, and its parameters; with ids, all of them must exist."""
+        if isinstance(pairs, Selection):
+            return replace(pairs, query=pairs.query.sorted_by("")).ids()
+        parameters = {"ids": json.dumps(list(pairs))}
         missing = self._connection.execute(
-            f"SELECT value FROM ({IDS}) WHERE value NOT IN (SELECT id FROM pairs)", {"ids": json.dumps(list(ids))}
+            f"SELECT value FROM ({IDS}) WHERE value NOT IN (SELECT id FROM pairs)", parameters
         ).fetchall()
         if missing:
             some = ", ".join(str(row[0]) for row in missing[:5]) + (", …" if len(missing) > 5 else "")
             raise UserError(f"there is no pair {some}", do="Nothing was changed.")
+        return IDS, parameters
+
+    def _named(self, step: int, count: int) -> str:
+        """The pairs of a step, in words."""
+        if count > 1:
+            return f"{count:,} pairs"
+        return f"pair {self._connection.execute('SELECT pair FROM pair_changes WHERE step = ?', (step,)).fetchone()[0]}"
 
     def _stage(self, rows: Iterable[NewPair]) -> int:
         """Gather rows in a temporary table, where nothing is locked; how many were given."""
@@ -257,5 +357,10 @@ def _done(status: str) -> str:
     return "put back to pending" if status == "pending" else status
 
 
-def _pairs(count: int, ids: Sequence[int]) -> str:
-    return f"pair {ids[0]}" if count == 1 else f"{count:,} pairs"
+def _checked_tags(tags: Iterable[str]) -> list[str]:
+    tags = list(dict.fromkeys(tags))
+    try:
+        check_tags(tags)
+    except NotAPair as error:
+        raise UserError(str(error)) from None
+    return tags
