@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -108,3 +109,29 @@ def kept_row(before: array[int], row: int, after: array[int]) -> int:
         elif following in with_ids:
             return after.index(following)
     return len(after) - 1
+
+
+def next_pair(
+    store: PairStore, *, filter: PairFilter, ids: array[int], row: int, terms: Iterable[Term], passing: Set[int]
+) -> int | None:
+    """The first listed pair after a row, going round the end, that meets more terms; None if there is none.
+
+    Args:
+        store: where it is looked up.
+        filter: what is listed.
+        ids: of all rows; only used where the filter sorts by something else than the ids.
+        row: where to begin.
+        terms: what the pair must meet besides the filter.
+        passing: pairs to pass by.
+    """
+    sort, here = filter.query.sort, ids[row]
+    if sort in ("", "new"):
+        for op in "><" if not sort else "<>":
+            there = filter.among(*terms, Term("id", (str(here),), op))
+            found = store.first_ids(there, len(passing) + 1)
+            if (id := next((id for id in found if id not in passing), None)) is not None:
+                return id
+        return None
+    meeting = set(store.ids(filter.among(*terms))) - passing
+    rows = memoryview(ids)
+    return next((id for part in (rows[row + 1 :], rows[:row]) for id in part if id in meeting), None)

@@ -174,9 +174,12 @@ class PairLister(WorkbenchScreen):
     def _nothing(self) -> Content:
         if not self._listing.datasets:
             return pair_dialogs.WELCOME
+        filter = self._listing.filter
+        only_status = filter.status and filter == PairFilter(filter.dataset).with_status(filter.status)
         return Content.from_markup(
-            "[$foreground-muted]No pair matches.[/] [b]escape[/] [$foreground-muted]shows all,[/]"
-            " [b]f[/] [$foreground-muted]those of another status.[/]"
+            "[$foreground-muted]No pair $does.[/] [b]escape[/] [$foreground-muted]shows all,[/]"
+            " [b]f[/] [$foreground-muted]those of another status.[/]",
+            does=f"is {filter.status}" if only_status else "matches",
         )
 
     def show_titles(self) -> None:

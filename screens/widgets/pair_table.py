@@ -133,9 +133,13 @@ class PairTable(ScrollView, can_focus=True):
             self._moved()
         self.refresh()
 
-    def go_to(self, id: int) -> None:
-        """Have a listed pair under the cursor."""
-        self._move(self._ids.index(id))
+    def go_to(self, id: int) -> bool:
+        """Have a pair under the cursor; False where it is not listed."""
+        try:
+            self._move(self._ids.index(id))
+        except ValueError:
+            return False
+        return True
 
     def forget(self) -> None:
         """Read the rows anew: some have changed."""
@@ -303,7 +307,7 @@ class PairTable(ScrollView, can_focus=True):
         style = self.get_component_rich_style("pair-table--header")
         sizes = self._columns(width)
         return strip(
-            [("    ", style)], [(fit(name, getattr(sizes, name)), style) for name in sizes._fields], style, width
+            [(" " * HEAD, style)], [(fit(name, getattr(sizes, name)), style) for name in sizes._fields], style, width
         )
 
     def _ink(self, name: str) -> Style:
