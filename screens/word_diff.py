@@ -6,9 +6,10 @@ import re
 from difflib import SequenceMatcher
 from typing import Literal, NamedTuple
 
-_WORD = re.compile(r"\s*\S+\s*?(?=\s|$)|\s+")
-_MANY = 500  # words: from here on what is in every hundredth word is no place to align by, or it takes seconds
-_MOST = 3_000  # words: where more have changed, it takes longer than a reader waits
+_WORD = re.compile(r"\w+|\s+|[^\w\s]")
+# Numbers of words, spaces and signs.
+_MANY = 1_000  # from here on what every hundredth is, is no place to align by, or it takes seconds
+_MOST = 6_000  # where more have changed, it takes longer than a reader waits
 
 
 class Part(NamedTuple):
@@ -21,8 +22,8 @@ class Part(NamedTuple):
 def word_diff(before: str, after: str) -> list[Part]:
     """The parts of both texts in order: all but the added ones make `before`, all but the removed ones `after`.
 
-    A word takes the space before it along. What is alike at both ends is passed over first, so that a small change in
-    a long text is found at once; of more than 3,000 changed words the whole is one change.
+    What is alike at both ends is passed over first, so that a small change in a long text is found at once; of more
+    than 6,000 changed words, spaces and signs the whole is one change. Space between two changes belongs to them.
     """
     old, new = _WORD.findall(before), _WORD.findall(after)
     first = _alike(old, new)
@@ -33,13 +34,23 @@ def word_diff(before: str, after: str) -> list[Part]:
     if max(len(old), len(new)) > _MOST:
         parts += [Part("removed", "".join(old)), Part("added", "".join(new))]
     else:
-        for what, a, b, c, d in SequenceMatcher(None, old, new, autojunk=max(len(old), len(new)) > _MANY).get_opcodes():
-            if what == "equal":
-                parts.append(Part("same", "".join(old[a:b])))
-            else:
-                parts += [Part("removed", "".join(old[a:b])), Part("added", "".join(new[c:d]))]
+        parts += _compared(old, new)
     parts.append(Part("same", "".join(tail)))
     return [part for part in parts if part.text]
+
+
+def _compared(old: list[str], new: list[str]) -> list[Part]:
+    parts: list[Part] = []
+    removed = added = ""
+    matcher = SequenceMatcher(None, old, new, autojunk=max(len(old), len(new)) > _MANY)
+    for what, a, b, c, d in matcher.get_opcodes():
+        gone, come = "".join(old[a:b]), "".join(new[c:d])
+        if what == "equal" and (not gone.isspace() or not (removed or added)):
+            parts += [Part("removed", removed), Part("added", added), Part("same", gone)]
+            removed = added = ""
+        else:
+            removed, added = removed + gone, added + come
+    return [*parts, Part("removed", removed), Part("added", added)]
 
 
 def _alike(some: list[str], others: list[str]) -> int:

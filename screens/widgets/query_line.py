@@ -73,8 +73,8 @@ class QueryLine(Vertical):
     QueryLine {
         height: auto;
         & > Input { background: $boost; }
-        & > .completions { display: none; height: 1; padding: 0 1; color: $foreground-muted; }
-        & > .fault { display: none; padding: 0 1; color: $text-error; }
+        & > .completions { display: none; height: 1; color: $foreground-muted; }
+        & > .fault { display: none; color: $text-error; }
         &:focus-within > .completions { display: block; }
         &.-faulty > .fault { display: block; }
     }
