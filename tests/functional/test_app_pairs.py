@@ -26,6 +26,7 @@ from screens.modals.prompt import Prompt
 from screens.widgets.pair_counts import PairCounts
 from screens.widgets.pair_reading import PairReading
 from screens.widgets.pair_table import PairTable
+from screens.widgets.query_line import QueryLine
 from workbench.pairs.pair import NewPair, Pair
 from workbench.pairs.store import PairStore
 from workbench.text import for_terminal
@@ -557,7 +558,7 @@ async def test_hostile_text_neither_crashes_nor_styles(workspace: Workspace, set
         check("␛[31mred")
         assert stored(workspace)[0].tags == ("[/b]", "\u202etag")
         await pilot.press("escape", "slash")
-        pilot.app.screen.query_one("#search", Input).value = HOSTILE
+        pilot.app.screen.query_one(QueryLine).line.value = HOSTILE
         await settle(pilot)
         check()
         await pilot.press("escape", "i")
