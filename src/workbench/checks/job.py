@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections import Counter, defaultdict
@@ -44,8 +45,18 @@ def run(context: Context) -> dict[str, Any]:
         store.check_dataset(dataset)
         given = {name: arguments[name] for name in ("threshold", "recipe") if arguments.get(name) is not None}
         settings = store.set_check_settings(dataset, **given) if given else store.check_settings(dataset)
-        recipe = load(context.workspace.recipe(settings.recipe)) if settings.recipe else None
+        recipe = load(context.workspace.recipe(settings.recipe)) if settings.recipe else _recipe_of(context, dataset)
         return _Check(context, store, cache, dataset, settings, recipe).run()
+
+
+def _recipe_of(context: Context, dataset: str) -> Recipe | None:
+    """The first recipe of the workspace that trains on a dataset."""
+    for path in context.workspace.recipes():
+        with contextlib.suppress(UserError):  # it is not this check that it is wrong for
+            recipe = load(path)
+            if recipe.dataset == dataset:
+                return recipe
+    return None
 
 
 class _Check:
