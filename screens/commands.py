@@ -135,6 +135,8 @@ PAIRS = (
     Command("pairs.import", "i", "Import", "Bring in a JSONL, JSON, CSV or Parquet file.", "import_file", footer=True),
     Command("pairs.export", "o", "Export", "Write pairs of the dataset to a file.", "export_file"),
     Command("pairs.report", "w", "Last import", "What the last import brought, and every row that it skipped."),
+    Command("pairs.check", "C", "Check", "Look for duplicates, leaks, secrets and more; what is found becomes flags."),
+    Command("pairs.flags", "F", "Flags", "What the checks found of this pair, and where near-duplicates begin."),
     Command("pairs.read", "enter", "Read", "Go to the pair's full text; escape comes back."),
     Command("pairs.changes", "c", "Changes", "What was changed in the pair since it was imported, and back."),
     Command("pairs.history", "h", "History", "Each change of the pair with its time, and back."),

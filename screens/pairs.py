@@ -4,6 +4,7 @@ looked through in `pair_browser`, how they are listed in `pair_lister`."""
 from __future__ import annotations
 
 from screens.commands import bindings
+from screens.pair_checks import PairChecks, dataset_to_check
 from screens.pair_curation import PairCuration
 from screens.pair_files import PairFiles
 from screens.pair_list import PairFilter
@@ -22,6 +23,7 @@ class PairsScreen(SeenPairs, PairCuration):
     def __init__(self) -> None:
         super().__init__()
         self._files = PairFiles(self, started=self._import_started)
+        self._checks = PairChecks(self)
         self._place_at_import: tuple[object, ...] = ()
 
     # Files
@@ -43,6 +45,18 @@ class PairsScreen(SeenPairs, PairCuration):
     def action_report(self) -> None:
         self._files.show_last_report()
 
+    # Checks
+
+    def action_check(self) -> None:
+        names = [dataset.name for dataset in self.listing.datasets]
+        self._checks.start(dataset_to_check(self.listing.filter.dataset, names, self.table.pair))
+
+    def action_flags(self) -> None:
+        pair = self.table.pair
+        if pair is None:
+            raise UserError("there is no pair here", do="Press f for another filter, or i to import pairs.")
+        self._checks.show(pair)
+
     def _import_started(self) -> None:
         self._place_at_import = self._place
 
@@ -52,6 +66,7 @@ class PairsScreen(SeenPairs, PairCuration):
         return self.listing.filter, self.focused, bool(self.table.mark_count), self.table.cursor
 
     def jobs_changed(self, board: JobBoard) -> None:
+        self._checks.ended(board)
         untouched = self._place == self._place_at_import
         for job in self._files.ended(board):
             if job.status.state == "done" and untouched:

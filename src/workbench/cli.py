@@ -14,6 +14,7 @@ import typer
 
 from workbench import __version__, output
 from workbench.chat import commands as chat
+from workbench.checks import commands as _checks  # noqa: F401  adds to `workbench pairs`
 from workbench.compare import commands as compare
 from workbench.errors import UserError
 from workbench.jobs import commands as jobs

@@ -36,7 +36,7 @@ def pair(completion: str | None = "=> 27 days.", status: str = "accepted", **ans
 
 def seen(tokenizer: Any, recipe: Recipe, pair: Pair, search: Any = None) -> Rendering:
     rendering = render(
-        pair, recipe, name="r", base="b", tokenizer=tokenizer, system=SYSTEM, search=search
+        pair, recipe, name="r", base="b", tokenizer=tokenizer, system=SYSTEM, search=search, clusters={}
     )  # fmt: skip
     assert Rendering.from_dict(rendering.as_dict()) == rendering
     return rendering
@@ -53,7 +53,7 @@ def hit(number: int, document: str, text: str) -> Hit:
 def test_tokens_and_what_is_trained_are_those_of_a_run(tokenizer: Any) -> None:
     recipe = Recipe(dataset="d", test_size=0)
     rendering = seen(tokenizer, recipe, pair())
-    example, _ = encode(as_frozen(pair(), recipe), tokenizer, system=SYSTEM, max_length=recipe.max_length)
+    example, _ = encode(as_frozen(pair(), recipe, {}), tokenizer, system=SYSTEM, max_length=recipe.max_length)
     assert example
     assert text(rendering) == example.prompt
     assert text(rendering, 1, TRAINED) == "=> 27 days.<|im_end|>"

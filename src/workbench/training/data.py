@@ -38,6 +38,9 @@ class FrozenPair:
     """Which of the passages tells the completion; None where none does, or it is not known."""
     rejected: str | None = None
     """The worse answer of a preference pair; its completion is the better one."""
+    group: str | None = None
+    """The prompt by which its side of the split was drawn, 32 digits as `pairs.split.group_of` gives them; None: its
+    own."""
 
     @property
     def answers(self) -> tuple[str, ...]:
@@ -100,7 +103,9 @@ def judged(examples: Sequence[Example], batch: int) -> list[Judged]:
 
 def freeze(folder: Path, pairs: Iterable[FrozenPair]) -> str:
     """Write the run's copy of its pairs; return the sha256 of its bytes."""
-    lines = [json.dumps(vars(pair), ensure_ascii=False, sort_keys=True) for pair in pairs]
+    # Without `group` where there is none: pairs that were never checked are frozen as they always were.
+    told = ({name: value for name, value in vars(pair).items() if (name, value) != ("group", None)} for pair in pairs)
+    lines = [json.dumps(each, ensure_ascii=False, sort_keys=True) for each in told]
     text = "".join(line + "\n" for line in lines)
     files.write_text(folder / FROZEN, text)
     return hashlib.sha256(text.encode()).hexdigest()

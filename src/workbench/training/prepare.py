@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from workbench import files
 from workbench.errors import UserError
 from workbench.jobs.context import Context
 from workbench.pairs.pair import Pair
-from workbench.pairs.split import is_eval
+from workbench.pairs.split import group_of, is_eval
 from workbench.pairs.store import PairStore
 from workbench.training.context import with_passages
 from workbench.training.data import FrozenPair, freeze, thaw
@@ -74,7 +74,8 @@ def prepare(context: Context, recipe: Recipe) -> Prepared:
 def _accepted(context: Context, recipe: Recipe) -> list[FrozenPair]:
     with PairStore(context.workspace.database) as store:
         accepted = list(store.accepted(recipe.dataset))
-        pairs = [as_frozen(pair, recipe) for pair in accepted if usable(pair, recipe.method)]
+        clusters = store.clusters(recipe.dataset)
+        pairs = [as_frozen(pair, recipe, clusters) for pair in accepted if usable(pair, recipe.method)]
     if not pairs:
         raise UserError(
             f"the dataset {recipe.dataset!r} has no accepted {kind_of_pairs(recipe.method)} to train on"
@@ -100,16 +101,23 @@ def _accepted(context: Context, recipe: Recipe) -> list[FrozenPair]:
     return pairs
 
 
-def as_frozen(pair: Pair, recipe: Recipe) -> FrozenPair:
-    """A pair as a run of this recipe takes it, yet without passages."""
+def as_frozen(pair: Pair, recipe: Recipe, clusters: Mapping[str, str]) -> FrozenPair:
+    """A pair as a run of this recipe takes it, yet without passages.
+
+    Args:
+        pair: of any status.
+        recipe: tells which of its answers are taken, and how many pairs are held out.
+        clusters: `PairReader.clusters` of its dataset: near-duplicates share a side of the split.
+    """
     return FrozenPair(
         pair.key,
         pair.messages,
         pair.answer,
         pair.source,
-        is_eval(pair.key, recipe.test_size),  # whatever the seed, so that runs can be compared
+        is_eval(group_of(pair.key, clusters), recipe.test_size),  # whatever the seed, so that runs can be compared
         [],
         rejected=pair.rejected if recipe.method in PREFERENCE_METHODS else None,
+        group=clusters.get(pair.key[:32]),
     )
 
 

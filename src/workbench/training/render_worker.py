@@ -40,6 +40,8 @@ class Renderer:
         self._workspace, self._before_search = workspace, before_search
         self._reader: PairReader | None = None
         self._searches: dict[str, Search] = {}
+        self._clusters: tuple[tuple[str, int], dict[str, str]] = (("", -1), {})
+        """Of which dataset at which version of the pairs, and what they are."""
 
     def close(self) -> None:
         """Close the database."""
@@ -69,12 +71,28 @@ class Renderer:
 
             self._reader = PairReader(self._workspace.database)
         found = self._reader.get(pair)
+        clusters = self._clusters_of(self._reader, found.dataset)
         name = name_of(self._workspace, path)
-        return render(found, read, name=name, base=Path(base).name, tokenizer=tokenizer, system=system, search=search)
+        return render(
+            found,
+            read,
+            name=name,
+            base=Path(base).name,
+            tokenizer=tokenizer,
+            system=system,
+            search=search,
+            clusters=clusters,
+        )
 
     @property
     def _settings(self) -> Path:
         return self._workspace.configs / "settings.yaml"
+
+    def _clusters_of(self, reader: PairReader, dataset: str) -> dict[str, str]:
+        now = dataset, reader.version()
+        if self._clusters[0] != now:
+            self._clusters = now, reader.clusters(dataset)
+        return self._clusters[1]
 
     def _search(self, index: str) -> Search:
         if index not in self._searches:

@@ -5,7 +5,7 @@ All of it is what training itself does (`as_frozen`, `with_passages`, `encode`);
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.pairs.pair import Pair
@@ -24,7 +24,15 @@ _SPLIT = 8  # tokens at most that make one character
 
 
 def render(
-    pair: Pair, recipe: Recipe, *, name: str, base: str, tokenizer: Any, system: str | None, search: Search | None
+    pair: Pair,
+    recipe: Recipe,
+    *,
+    name: str,
+    base: str,
+    tokenizer: Any,
+    system: str | None,
+    search: Search | None,
+    clusters: Mapping[str, str],
 ) -> Rendering:
     """What the model would see of a pair if it were accepted.
 
@@ -36,8 +44,9 @@ def render(
         tokenizer: the base model's.
         system: the system prompt that a run would take.
         search: finds the passages of `context:`, as `workbench.training.prepare.search_of` does; None without it.
+        clusters: `PairReader.clusters` of the pair's dataset, by which the split goes.
     """
-    frozen, notes = as_frozen(pair, recipe), []
+    frozen, notes = as_frozen(pair, recipe, clusters), []
     if recipe.context and search:
         (frozen,), report = with_passages([frozen], search, recipe.context, recipe.seed)
         notes.append(_of_passages(report))
