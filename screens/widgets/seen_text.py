@@ -40,11 +40,14 @@ def seen_parts(rendering: Rendering) -> list[Content]:
 
 
 def _about(rendering: Rendering) -> Iterator[Content]:
-    counts = rendering.counts
+    prompt, *answers = rendering.parts
+    told = f"prompt {prompt.tokens:,}"
+    if answers:  # the limit is held against the longest one
+        told += " + " + " or ".join(f"{answer.name} {answer.tokens:,}" for answer in answers)
     room = rendering.max_length - rendering.tokens
     yield _muted(
-        f"prompt {counts['prompt']:,} + completion {counts['completion']:,} tokens · max_length"
-        f" {rendering.max_length:,}: " + (f"{room:,} to spare" if room >= 0 else f"{-room:,} too many")
+        f"{told} tokens · max_length {rendering.max_length:,}: "
+        + (f"{room:,} to spare" if room >= 0 else f"{-room:,} too many")
     )
     for note in rendering.notes:
         yield Content.from_markup("[$text-warning]![/] [$foreground-muted]$note[/]", note=line(note))
