@@ -175,10 +175,10 @@ _SAMPLED = "SELECT id FROM pairs INDEXED BY pairs_by_key WHERE dataset = :datase
 
 FIGURES = {
     "statuses": OverviewReader.statuses,
-    "lengths": OverviewReader.lengths,
-    "flags": OverviewReader.flags,
-    "sources": OverviewReader.sources,
-    "tags": OverviewReader.tags,
     "openings": OverviewReader.openings,
+    "flags": OverviewReader.flags,
+    "lengths": OverviewReader.lengths,
+    "tags": OverviewReader.tags,
+    "sources": OverviewReader.sources,
 }
-"""What is read, in the order of what is quick and asked for first; each is a field of `Overview`."""
+"""What is read, what is quick first; each is a field of `Overview`."""
