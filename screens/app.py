@@ -14,7 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual.actions import ActionParseResult
 from textual.app import App, SystemCommand
@@ -29,12 +29,9 @@ from screens.commands import BY_ID, SCOPES, bindings
 from screens.harmless import Harmless
 from screens.server_state import ServerState, ServerWatch
 from screens.watcher import Job, JobBoard
-from workbench.errors import Faults, UserError, in_words
+from workbench.errors import UserError, in_words
 from workbench.text import for_terminal
 from workbench.workspace import Workspace
-
-if TYPE_CHECKING:
-    from workbench.settings import Settings
 
 _LOOK_AT_JOBS = 0.5  # seconds
 _TELL_PROGRESS = 2.0  # seconds between two repaints of jobs that have only gone on; a change of state is shown at once
@@ -130,13 +127,15 @@ class WorkbenchApp(App[None]):
     async def _apply_settings(self) -> None:
         """The theme of settings.yaml where none was chosen here, and the user's keymap; faults are shown."""
         try:
-            settings, keymap = await asyncio.to_thread(_read_settings, self.workspace)
+            settings = await asyncio.to_thread(self.workspace.settings)
+            if not self.place.theme and settings.theme in self.available_themes:
+                self._unchosen_theme = self.theme = settings.theme
         except UserError as error:
             self.report(error)
-            return
-        if not self.place.theme and settings.theme in self.available_themes:
-            self._unchosen_theme = self.theme = settings.theme
-        self.set_keymap(keymap)
+        try:
+            self.set_keymap(await asyncio.to_thread(_keymap, self.workspace))
+        except UserError as error:
+            self.report(error)
 
     def look_at_jobs(self, *, everything: bool = True) -> None:
         """Look at once, and tell what changed: call it after a job was started, stopped or resumed.
@@ -271,18 +270,11 @@ class WorkbenchApp(App[None]):
                 yield SystemCommand(command.title, command.help, partial(self.run_action, command.does, node))
 
 
-def _read_settings(workspace: Workspace) -> tuple[Settings, dict[str, str]]:
-    """settings.yaml and keymap.yaml (the keys of a command by its id). In a thread: it imports pydantic."""
-    settings = workspace.settings()
-    path = workspace.configs / "keymap.yaml"
-    if not path.exists():
-        return settings, {}
-    from workbench import yaml_file
+def _keymap(workspace: Workspace) -> dict[str, str]:
+    """The user's keys. In a thread: it imports a parser of YAML."""
+    from screens import keymap
 
-    keymap = {str(id): str(keys) for id, keys in yaml_file.read(path).items()}
-    if unknown := [f"{id}: there is no such command" for id in keymap if id not in BY_ID]:
-        raise Faults(str(path), unknown, do=f"The ids are: {', '.join(BY_ID)}.")
-    return settings, keymap
+    return keymap.read(workspace.configs / "keymap.yaml")
 
 
 def open_app(workspace: Workspace) -> int:

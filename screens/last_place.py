@@ -12,13 +12,17 @@ from workbench.workspace import Workspace
 
 @dataclass
 class LastPlace:
-    """The theme, the screen and the datasets that were last used."""
+    """The theme, the screen, the datasets and the queries that were last used."""
 
     theme: str = ""
     screen: str = "home"
     dataset: str = ""
+    pair_queries: str = ""
+    """What was asked for in the query line of the pairs, the latest first, a line each."""
     chat_dataset: str = ""
     """Where pairs made in the chat go."""
+    recipe: str = ""
+    """By which pairs are shown as the model sees them; empty: the newest run's."""
 
 
 def load(workspace: Workspace) -> LastPlace:

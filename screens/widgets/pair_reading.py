@@ -1,6 +1,9 @@
-"""The whole of one pair, to be read: every turn, the answers, note, tags and source."""
+"""The whole of one pair, to be read: every turn, the answers, note, tags, source, and what the checks found."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -10,12 +13,14 @@ from textual.widgets import Static
 from screens.commands import bindings
 from screens.widgets.pair_table import MARKS
 from workbench.pairs.pair import Pair
+from workbench.pairs.reading import Flag
 from workbench.text import for_terminal
 
 COLORS = {"pending": "warning", "accepted": "success", "rejected": "error"}
 """The theme's colour of each status."""
 
 _LOOK = 20_000  # characters of a text that are shown: wrapping a million would take seconds
+_DETAIL = 300  # characters of what a check says
 
 
 class PairReading(VerticalScroll, can_focus=True):
@@ -27,7 +32,9 @@ class PairReading(VerticalScroll, can_focus=True):
 
     def __init__(self) -> None:
         super().__init__(classes="panel")
-        self._shown: Pair | None = None
+        self._shown: tuple[Pair | None, Sequence[Flag]] = (None, ())
+        self.view: Literal["pair", "changes", "history"] = "pair"
+        """What is shown of a pair: the pair, what was changed since it was imported, or each change."""
 
     def compose(self) -> ComposeResult:
         yield Static(markup=False)
@@ -35,16 +42,24 @@ class PairReading(VerticalScroll, can_focus=True):
     def on_mount(self) -> None:
         self.border_title = "Pair"
 
-    def show(self, pair: Pair | None) -> None:
+    def show(self, pair: Pair | None, flags: Sequence[Flag] = ()) -> None:
         """Show a pair from its beginning, or the same one where the reader was; None: nothing."""
-        if pair == self._shown:
+        if self.view == "pair" and (pair, flags) == self._shown:
             return
-        other = pair is None or self._shown is None or pair.id != self._shown.id
-        self._shown = pair
-        self.query_one(Static).update(Content("\n\n").join(_parts(pair)) if pair else "")
-        self.border_title = _title(pair) if pair else "Pair"
+        self.view = "pair"
+        self._update(pair, flags, Content("\n\n").join(_parts(pair, flags)) if pair else Content(""))
+
+    def show_view(self, view: Literal["changes", "history"], pair: Pair, text: Content) -> None:
+        """Show something else of a pair, which somebody has looked up."""
+        self.view = view
+        self._update(pair, (), text)
+
+    def _update(self, pair: Pair | None, flags: Sequence[Flag], text: Content) -> None:
+        before, self._shown = self._shown[0], (pair, flags)
+        self.query_one(Static).update(text)
+        self.border_title = _title(pair, self.view) if pair else "Pair"
         self.border_subtitle = Content(for_terminal(pair.source, one_line=True)) if pair else None
-        if other:
+        if pair is None or before is None or pair.id != before.id:
             self.scroll_home(animate=False, immediate=True)
 
     def action_cursor_down(self) -> None:
@@ -65,16 +80,18 @@ def status_content(status: str) -> Content:
     return Content.from_markup(f"[$text-{COLORS[status]}]$mark $status[/]", mark=MARKS[status], status=status)
 
 
-def _title(pair: Pair) -> Content:
-    parts = [Content(f"Pair {pair.id}"), status_content(pair.status)]
+def _title(pair: Pair, view: str) -> Content:
+    what = f"Pair {pair.id}" if view == "pair" else f"{view.capitalize()} of pair {pair.id}"
+    parts = [Content(what), status_content(pair.status)]
     if pair.tags:
         parts.append(Content.from_markup("[$text-muted]$tags[/]", tags=for_terminal(", ".join(pair.tags))))
     return Content.from_markup("[$text-muted] · [/]").join(parts)
 
 
-def _parts(pair: Pair) -> list[Content]:
+def _parts(pair: Pair, flags: Sequence[Flag]) -> list[Content]:
     *before, last = pair.messages
-    parts = [Content("\n").join(_turn(message["role"], message["content"]) for message in before)] if before else []
+    parts = [Content("\n").join(_flag(flag) for flag in flags)] if flags else []
+    parts += [Content("\n").join(_turn(message["role"], message["content"]) for message in before)] if before else []
     parts.append(_part("prompt", last["content"], "text-accent"))
     for label, text, color in (
         ("completion", pair.completion, "text-primary"),
@@ -89,6 +106,14 @@ def _parts(pair: Pair) -> list[Content]:
     if pair.note:
         parts.append(_part("note", pair.note, "text-warning"))
     return parts
+
+
+def _flag(flag: Flag) -> Content:
+    return Content.from_markup(
+        "[$text-warning b]! $name[/]  [$foreground-muted]$detail[/]",
+        name=for_terminal(flag.name, one_line=True),
+        detail=for_terminal(flag.detail[:_DETAIL], one_line=True),
+    )
 
 
 def _part(label: str, text: str, color: str) -> Content:

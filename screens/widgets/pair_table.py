@@ -1,17 +1,15 @@
 """A table over any number of pairs: it holds their ids, and reads only the rows that are on the screen.
 
-It knows nothing of where pairs come from: `read` gives them for ids.
+It knows nothing of where pairs come from: it is given functions that read some of them by their ids.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.cells import cell_len, set_cell_size
-from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
@@ -22,17 +20,19 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from screens.commands import bindings
-from screens.pair_list import holds, position
+from screens.pair_list import kept_row
+from screens.pair_marks import Marks
+from screens.widgets.pair_cells import Columns, columns, fit, flags_in_short, strip
 from workbench.pairs.pair import Pair
-from workbench.text import for_terminal
+from workbench.pairs.reading import Flag
 
 MARKS = {"pending": "◌", "accepted": "✓", "rejected": "✗"}
 """How a status is shown where there is no room for its name."""
+SKIPPED = "»"
+"""Shown for pending where the pair was skipped in this sitting."""
 
 _WINDOW = 64  # rows read at once
 _KEPT = 16  # windows kept
-_LOOK = 400  # characters of a text that a cell is made of
-_GAP = 2
 
 
 class PairTable(ScrollView, can_focus=True):
@@ -46,6 +46,7 @@ class PairTable(ScrollView, can_focus=True):
         "pair-table--pending",
         "pair-table--accepted",
         "pair-table--rejected",
+        "pair-table--flags",
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("lists"),
@@ -75,23 +76,26 @@ class PairTable(ScrollView, can_focus=True):
 
         id: int
 
-    def __init__(self, read: Callable[[Sequence[int]], list[Pair]]) -> None:
+    def __init__(
+        self,
+        read: Callable[[Sequence[int]], list[Pair]],
+        read_flags: Callable[[Sequence[int]], Mapping[int, tuple[Flag, ...]]],
+    ) -> None:
+        """`read` gives those of some pairs that exist, `read_flags` what the checks found of them."""
         super().__init__()
-        self._read = read
+        self._read, self._read_flags = read, read_flags
         self._ids: array[int] = array("q")
-        self._windows: dict[int, dict[int, Pair]] = {}
-        self._tagged = False  # a row was read that has tags: the column is there from then on
-        self._anchor: int | None = None
-        self._marked_before: set[int] = set()
-        self.marks: set[int] = set()
-        self.extending = False
-        """Whether every move of the cursor extends the range of marks."""
+        self._windows: dict[int, tuple[dict[int, Pair], Mapping[int, tuple[Flag, ...]]]] = {}
+        self._tagged = self._flagged = False  # a row was read that has some: the column is there from then on
+        self._marks = Marks()
+        self.skipped: set[int] = set()
+        """Those of the pending pairs that are painted as skipped."""
 
     # What is shown
 
     @property
     def ids(self) -> array[int]:
-        """The ids of all rows, ascending."""
+        """The ids of all rows, in their order."""
         return self._ids
 
     @property
@@ -104,28 +108,38 @@ class PairTable(ScrollView, can_focus=True):
         """The pair under the cursor."""
         return self._pair(self.cursor)
 
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """What the checks found of the pair under the cursor."""
+        return self._flags_at(self.cursor)
+
     def show(self, ids: array[int], *, top: bool = False) -> None:
         """List these pairs, and read them anew.
 
         Args:
-            ids: ascending.
+            ids: in any order.
             top: go to the first row; else the cursor stays on its pair, or the one after where that is gone.
         """
-        current = self.current
-        self._ids = ids
+        before, self._ids = self._ids, ids
         self._windows.clear()
-        self._tagged = self._tagged and not top
-        self.marks = {id for id in self.marks if holds(ids, id)}
-        self._marked_before &= self.marks
-        if self._anchor is not None and not holds(ids, self._anchor):
-            self.end_range()
+        self._tagged, self._flagged = self._tagged and not top, self._flagged and not top
+        if ids != before:
+            self._marks.carry(before, ids)
         self.virtual_size = Size(0, len(ids) + 1)  # and the header
-        row = 0 if top or current is None else min(position(ids, current), len(ids) - 1)
+        row = 0 if top else kept_row(before, self.cursor, ids)
         if row != self.cursor:
-            self.cursor = max(0, row)
+            self.cursor = row
         else:
             self._moved()
         self.refresh()
+
+    def go_to(self, id: int) -> bool:
+        """Have a pair under the cursor; False where it is not listed."""
+        try:
+            self._move(self._ids.index(id))
+        except ValueError:
+            return False
+        return True
 
     def forget(self) -> None:
         """Read the rows anew: some have changed."""
@@ -137,8 +151,9 @@ class PairTable(ScrollView, can_focus=True):
         return max(0, min(row, len(self._ids) - 1))
 
     def watch_cursor(self, old: int, new: int) -> None:
-        if self.extending:
-            self._extend()
+        if self._marks.extending:
+            self._marks.extend(new)
+            self.refresh()
         self.refresh_line(old + 1)
         self.refresh_line(new + 1)
         self._moved()
@@ -152,64 +167,86 @@ class PairTable(ScrollView, can_focus=True):
     def _pair(self, row: int) -> Pair | None:
         if not 0 <= row < len(self._ids):
             return None
+        return self._window(row)[0].get(self._ids[row])  # None: deleted by another process a moment ago
+
+    def _flags_at(self, row: int) -> tuple[Flag, ...]:
+        return self._window(row)[1].get(self._ids[row], ()) if 0 <= row < len(self._ids) else ()
+
+    def _window(self, row: int) -> tuple[dict[int, Pair], Mapping[int, tuple[Flag, ...]]]:
+        """The pairs around a row, and their flags."""
         start = row - row % _WINDOW
         window = self._windows.get(start)
         if window is None:
             while len(self._windows) >= _KEPT:
                 del self._windows[next(iter(self._windows))]
-            window = {pair.id: pair for pair in self._read(self._ids[start : start + _WINDOW])}
-            self._windows[start] = window
-            if not self._tagged and any(pair.tags for pair in window.values()):
-                self._tagged = True
+            ids = self._ids[start : start + _WINDOW]
+            window = self._windows[start] = {pair.id: pair for pair in self._read(ids)}, self._read_flags(ids)
+            has = self._tagged or any(pair.tags for pair in window[0].values()), self._flagged or bool(window[1])
+            if has != (self._tagged, self._flagged):
+                self._tagged, self._flagged = has
                 self.refresh()
-        return window.get(self._ids[row])  # None: deleted by another process a moment ago
+        return window
 
     # Marks
 
+    @property
+    def marks(self) -> set[int]:
+        """The ids of the marked rows."""
+        return set(self.marked_ids)
+
+    @property
+    def marked_ids(self) -> array[int]:
+        """The ids of the marked rows, in their order."""
+        return self._marks.ids(self._ids)
+
+    @property
+    def mark_count(self) -> int:
+        """How many rows are marked."""
+        return self._marks.count
+
+    @property
+    def extending(self) -> bool:
+        """Whether every move of the cursor extends the range of marks."""
+        return self._marks.extending
+
     def toggle_mark(self) -> None:
         """Mark the row under the cursor, or take its mark away, and go on to the next."""
-        if (id := self.current) is not None:
-            self.end_range()
-            self.marks ^= {id}
+        if self._ids:
+            self._marks.toggle(self.cursor)
             self.refresh()
             self.cursor += 1
 
     def start_range(self) -> None:
         """From now on every move of the cursor marks the rows from here to there."""
-        if self.current is not None:
-            self.extending = True
-            self._set_anchor()
-            self._extend()
+        if self._ids:
+            self._marks.extending = True
+            self._marks.start(self.cursor)
+            self.refresh()
 
     def end_range(self) -> None:
         """The marks stay."""
-        self.extending = False
-        self._anchor = None
+        self._marks.end()
 
     def extend(self, rows: int) -> None:
         """Move the cursor by so many rows, and mark all rows from where the first of such moves began."""
-        if self._anchor is None:
-            self._set_anchor()
-        self.cursor += rows
-        self._extend()
-
-    def clear_marks(self) -> None:
-        self.end_range()
-        self.marks = set()
-        self.refresh()
-
-    def _set_anchor(self) -> None:
-        self._anchor, self._marked_before = self.current, set(self.marks)
-
-    def _extend(self) -> None:
-        if self._anchor is not None:
-            first, last = sorted((position(self._ids, self._anchor), self.cursor))
-            self.marks = self._marked_before | set(self._ids[first : last + 1])
+        if self._ids:
+            self._marks.extend(self.cursor)
+            self.cursor += rows
+            self._marks.extend(self.cursor)
             self.refresh()
 
+    def mark_all(self) -> None:
+        """Mark every row, or none where all are marked."""
+        self._marks.mark_all()
+        self.refresh()
+
+    def clear_marks(self) -> None:
+        self._marks.clear()
+        self.refresh()
+
     def _move(self, row: int) -> None:
-        if not self.extending:
-            self._anchor = None
+        if not self._marks.extending:
+            self._marks.end()
         self.cursor = row
 
     # What the keys and the mouse do
@@ -246,7 +283,7 @@ class PairTable(ScrollView, can_focus=True):
             return
         self._move(row)
         if event.ctrl:
-            self.marks ^= {self._ids[row]}
+            self._marks.toggle(row)
             self.refresh()
         elif event.chain == 2:
             self.post_message(self.Opened(self._ids[row]))
@@ -261,71 +298,48 @@ class PairTable(ScrollView, can_focus=True):
         pair = self._pair(row)
         if pair is None:
             return Strip.blank(width, self.rich_style)
-        return self._row(pair, width, cursor=row == self.cursor, marked=pair.id in self.marks)
+        return self._row(pair, self._flags_at(row), width, cursor=row == self.cursor, marked=row in self._marks)
+
+    def _columns(self, width: int) -> Columns:
+        return columns(width, flagged=self._flagged, tagged=self._tagged)
 
     def _header(self, width: int) -> Strip:
         style = self.get_component_rich_style("pair-table--header")
-        cells = zip(("prompt", "completion", "tags", "source"), _widths(width, tagged=self._tagged), strict=True)
-        return _strip(
-            [("    ", style), ("", style), *((_fit(name, size), style) for name, size in cells)], style, width
+        sizes = self._columns(width)
+        return strip(
+            [(" " * sizes.head, style)],
+            [(fit(name, getattr(sizes, name)), style) for name in sizes._fields[1:]],
+            style,
+            width,
         )
 
     def _ink(self, name: str) -> Style:
         return Style(color=self.get_component_rich_style(f"pair-table--{name}").color)
 
-    def _row(self, pair: Pair, width: int, *, cursor: bool, marked: bool) -> Strip:
+    def _row(self, pair: Pair, flags: Sequence[Flag], width: int, *, cursor: bool, marked: bool) -> Strip:
         base = self.rich_style
         if marked:
             base += self.get_component_rich_style("pair-table--marked", partial=True)
         if cursor:
             base += self.get_component_rich_style("pair-table--cursor", partial=True)
         muted = base if cursor else base + self._ink("muted")
-        status = base + self._ink(pair.status)
-        prompt, answer, tags, source = _widths(width, tagged=self._tagged)
-        return _strip(
+        status, warning = base + self._ink(pair.status), base + self._ink("flags")
+        short = flags_in_short(flag.name for flag in flags)
+        skipped = pair.status == "pending" and pair.id in self.skipped
+        sizes = self._columns(width)
+        return strip(
             [
                 ("▌" if marked else " ", status if marked else base),
-                (f" {MARKS[pair.status]} ", status),
-                (_fit(pair.prompt, prompt), base),
-                (_fit(pair.answer, answer), base),
-                (_fit(", ".join(pair.tags), tags), muted),
-                (_fit(pair.source, source, end=True), muted),
+                (f" {SKIPPED if skipped else MARKS[pair.status]}", muted if skipped else status),
+                (("!" if short else " ").ljust(sizes.head - 3), warning),
+            ],
+            [
+                (fit(pair.prompt, sizes.prompt), base),
+                (fit(pair.answer, sizes.completion), base),
+                (fit(short, sizes.flags), warning),
+                (fit(", ".join(pair.tags), sizes.tags), muted),
+                (fit(pair.source, sizes.source, end=True), muted),
             ],
             base,
             width,
         )
-
-
-def _widths(width: int, *, tagged: bool) -> tuple[int, int, int, int]:
-    """The cells of prompt, completion, tags and source; 0: no room for it."""
-    tags, source = (18, 24) if width >= 120 else (12, 17) if width >= 90 else (9, 12) if width >= 64 else (0, 0)
-    tags = tags if tagged else 0
-    rest = width - 4 - sum(size + _GAP for size in (tags, source) if size) - _GAP
-    prompt = max(8, rest // 2)
-    return prompt, max(0, rest - prompt), tags, source
-
-
-def _fit(text: str, width: int, *, end: bool = False) -> str:
-    """One line of exactly `width` cells; `end`: where it is cut, its end is kept."""
-    if not width:
-        return ""
-    text = text[-_LOOK:] if end else text[:_LOOK]
-    line = " ".join(for_terminal(text, one_line=True).split())
-    if cell_len(line) <= width:
-        return set_cell_size(line, width)
-    if not end:
-        return set_cell_size(set_cell_size(line, width - 1).rstrip() + "…", width)
-    while cell_len(line) > width - 1:
-        line = line[1:]
-    return set_cell_size("…" + line, width)
-
-
-def _strip(cells: Iterable[tuple[str, Style]], style: Style, width: int) -> Strip:
-    """The first two cells side by side, the others with a gap between them."""
-    segments: list[Segment] = []
-    for number, (text, own) in enumerate(cells):
-        if text:
-            if number > 2 and segments:
-                segments.append(Segment(" " * _GAP, style))
-            segments.append(Segment(text, own))
-    return Strip(segments).adjust_cell_length(width, style)

@@ -14,6 +14,7 @@ import typer
 
 from workbench import __version__, output
 from workbench.chat import commands as chat
+from workbench.checks import commands as _checks  # noqa: F401  adds to `workbench pairs`
 from workbench.compare import commands as compare
 from workbench.drafting import commands as drafting
 from workbench.errors import UserError
@@ -24,6 +25,7 @@ from workbench.models import commands as models
 from workbench.output import AsJson, InWorkspace
 from workbench.pairs import commands as pairs
 from workbench.training import commands as training
+from workbench.training import pair_commands
 from workbench.training.export.commands import export
 from workbench.training.preflight_commands import preflight
 from workbench.workspace import find
@@ -40,6 +42,7 @@ app = typer.Typer(
 app.add_typer(models.app, name="models")
 pairs.app.command("draft")(drafting.draft)
 pairs.app.command("sample")(drafting.sample)
+pair_commands.add_to(pairs.app)
 app.add_typer(pairs.app, name="pairs")
 app.command("train")(training.train)
 app.command("preflight")(preflight)

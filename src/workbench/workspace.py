@@ -131,7 +131,7 @@ def find(folder: Path | str | None = None) -> Workspace:
 
 
 def init(folder: Path | str) -> Workspace:
-    """Make `folder` a workspace: its folders, a commented settings.yaml, a .gitignore. Safe to repeat.
+    """Make `folder` a workspace: its folders, a commented settings.yaml and keymap.yaml, a .gitignore. Safe to repeat.
 
     Raises:
         UserError: `folder` is a file or cannot be written.
@@ -141,9 +141,9 @@ def init(folder: Path | str) -> Workspace:
     try:
         for path in (workspace.configs, workspace.indexes, workspace.runs, workspace.jobs, root / "datasets"):
             path.mkdir(parents=True, exist_ok=True)
-        settings = workspace.configs / "settings.yaml"
-        if not settings.exists():
-            files.write_text(settings, (shipped("configs") / "settings.yaml").read_text(encoding="utf-8"))
+        for name in ("settings.yaml", "keymap.yaml"):
+            if not (workspace.configs / name).exists():
+                files.write_text(workspace.configs / name, (shipped("configs") / name).read_text(encoding="utf-8"))
         if not (root / ".gitignore").exists():
             files.write_text(root / ".gitignore", _GITIGNORE)
     except OSError as error:

@@ -40,7 +40,7 @@ def test_every_command_explains_itself() -> None:
 def test_keys_are_safe_in_every_terminal() -> None:
     """Letters, digits, F1 to F10, arrows, and a few named keys, with ctrl and shift at most."""
     named = {"slash", "question_mark", "enter", "escape", "space", "tab", "up", "down", "left", "right", "backspace"}
-    named |= {"plus", "minus", "left_square_bracket", "right_square_bracket", "full_stop", "comma"}
+    named |= {"plus", "minus", "left_square_bracket", "right_square_bracket", "full_stop", "comma", "asterisk"}
     for command in BY_ID.values():
         for key in keys_of(command):
             *modifiers, last = key.split("+")

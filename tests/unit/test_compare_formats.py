@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from workbench.compare import formats
-from workbench.compare.formats import check, holds
+from workbench import formats
 from workbench.errors import UserError
+from workbench.formats import check, holds
 
 PERSON: dict[str, Any] = {
     "type": "object",

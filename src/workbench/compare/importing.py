@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench.compare import formats
+from workbench import formats
 from workbench.compare.evalsplit import document_name
 from workbench.compare.question import Question
 from workbench.compare.store import CompareStore

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from workbench.compare import formats, squad
+from workbench import formats
+from workbench.compare import squad
 from workbench.compare.question import Question
 from workbench.compare.store import Answered
 from workbench.errors import UserError

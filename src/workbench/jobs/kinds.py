@@ -25,6 +25,7 @@ KINDS = {
     "preflight": Kind("workbench.training.job:preflight", heavy=True),
     "export": Kind("workbench.training.export.job:run", heavy=True),
     "index": Kind("workbench.library.job:run", heavy=True),
+    "check": Kind("workbench.checks.job:run", heavy=True),
     "import": Kind("workbench.pairs.job:run", heavy=False),
     "import-hub": Kind("workbench.pairs.job:run", heavy=False, online=True),
     "compare": Kind("workbench.compare.job:run", heavy=True),

@@ -286,6 +286,14 @@ class PairReader:
         """What training reads: the accepted pairs of a dataset, in the order in which they were added."""
         return self.pairs(dataset, status="accepted")
 
+    def clusters(self, dataset: str) -> dict[str, str]:
+        """For prompts that the checks found to be nearly the same, which stands for them in the split (see `split`).
+
+        Both are 32 hexadecimal digits, the first half of `Pair.key`. Empty where the dataset was never checked.
+        """
+        rows = self._rows("SELECT prompt, representative FROM prompt_clusters WHERE dataset = :d", {"d": dataset})
+        return {prompt.hex(): representative.hex() for prompt, representative in rows}
+
     def version(self) -> int:
         """A number that changes whenever pairs changed, through whichever process; costs microseconds."""
         return self._rows("SELECT number FROM pair_revision")[0][0]

@@ -296,4 +296,19 @@ MIGRATIONS = [
         END;
         """,
     ),
+    (
+        "0003-checks",
+        """
+        -- What a dataset is checked by, as JSON: threshold, language, format.
+        CREATE TABLE check_settings (dataset TEXT PRIMARY KEY, settings TEXT NOT NULL) WITHOUT ROWID;
+
+        -- Prompts that the checks found to be nearly the same: which of them stands for them in the split.
+        CREATE TABLE prompt_clusters (
+            dataset TEXT NOT NULL,
+            prompt BLOB NOT NULL,          -- the first 16 bytes of pairs.key
+            representative BLOB NOT NULL,  -- likewise
+            PRIMARY KEY (dataset, prompt)
+        ) WITHOUT ROWID;
+        """,
+    ),
 ]

@@ -52,8 +52,7 @@ def _checked_arguments(workspace: Workspace, recipe: Path, changes: dict[str, An
     from workbench.pairs.store import PairStore
 
     checked = recipes.load(recipe, changes)
-    settings = workspace.settings()
-    base = workspace.model(checked.model_name_or_path or settings.base_model)
+    base, system = base_and_system(workspace, checked)
     ensure(base)
     with PairStore(workspace.database) as store:
         if not store.count(checked.dataset, status="accepted"):
@@ -71,11 +70,26 @@ def _checked_arguments(workspace: Workspace, recipe: Path, changes: dict[str, An
         )
     return {
         "recipe": checked.model_dump(mode="json"),
-        # A run's own recipe, taken for another one, is known by the run.
-        "recipe_name": recipe.parent.name if recipe.parent.parent == workspace.runs else recipe.stem,
+        "recipe_name": name_of(workspace, recipe),
         "base": base,
-        "system": checked.system_prompt if checked.system_prompt is not None else settings.system_prompt,
+        "system": system,
     }
+
+
+def name_of(workspace: Workspace, recipe: Path) -> str:
+    """What a recipe is called: a run's own one, taken for another, by the run."""
+    return recipe.parent.name if recipe.parent.parent == workspace.runs else recipe.stem
+
+
+def base_and_system(workspace: Workspace, recipe: recipes.Recipe) -> tuple[str, str]:
+    """The base model that a run of this recipe starts from, and its system prompt: the recipe's, else the workspace's.
+
+    Raises:
+        Faults: the settings have faults.
+    """
+    settings = workspace.settings()
+    base = workspace.model(recipe.model_name_or_path or settings.base_model)
+    return base, recipe.system_prompt if recipe.system_prompt is not None else settings.system_prompt
 
 
 SAVE = "save"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,9 @@ class FrozenPair:
     """Which of the passages tells the completion; None where none does, or it is not known."""
     rejected: str | None = None
     """The worse answer of a preference pair; its completion is the better one."""
+    group: str | None = None
+    """The prompt by which its side of the split was drawn, 32 digits as `pairs.split.group_of` gives them; None: its
+    own."""
 
     @property
     def answers(self) -> tuple[str, ...]:
@@ -100,7 +103,9 @@ def judged(examples: Sequence[Example], batch: int) -> list[Judged]:
 
 def freeze(folder: Path, pairs: Iterable[FrozenPair]) -> str:
     """Write the run's copy of its pairs; return the sha256 of its bytes."""
-    lines = [json.dumps(vars(pair), ensure_ascii=False, sort_keys=True) for pair in pairs]
+    # Without `group` where there is none: pairs that were never checked are frozen as they always were.
+    told = ({name: value for name, value in vars(pair).items() if (name, value) != ("group", None)} for pair in pairs)
+    lines = [json.dumps(each, ensure_ascii=False, sort_keys=True) for each in told]
     text = "".join(line + "\n" for line in lines)
     files.write_text(folder / FROZEN, text)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -126,20 +131,34 @@ def thaw(folder: Path, sha256: str) -> list[FrozenPair]:
     return [FrozenPair(**json.loads(line)) for line in data.decode().split("\n") if line]
 
 
+def standing(pair: FrozenPair, left_out: int) -> list[int]:
+    """Which of a pair's passages stand in its prompt when so many are left out: the last go first, the right one never.
+
+    The right one stays because a pair without it would teach the model to invent.
+    """
+    spare = [number for number in range(len(pair.passages)) if number != pair.right]
+    gone = set(spare[max(0, len(spare) - left_out) :])
+    return [number for number in range(len(pair.passages)) if number not in gone]
+
+
+def bare(pair: FrozenPair) -> FrozenPair:
+    """The pair with all passages left out that may be: as short as `encode` makes it."""
+    kept = [pair.passages[number] for number in standing(pair, len(pair.passages))]
+    return replace(pair, passages=kept, right=0 if kept else None)
+
+
 def encode(pair: FrozenPair, tokenizer: Any, *, system: str | None, max_length: int) -> tuple[Example | None, int]:
     """The token ids of a pair, built as chat builds its prompt.
 
-    Passages that do not fit into `max_length` are left out from the last on, but never the right one: a pair without
-    it would teach the model to invent.
+    Passages that do not fit into `max_length` are left out, see `standing`.
 
     Returns:
         The example, or None if it is longer than `max_length` all the same; and the passages left out.
     """
     added = control_strings(tokenizer)
     texts = [for_template(answer, added) for answer in pair.answers]
-    kept = list(range(len(pair.passages)))
-    while True:
-        passages = [Passage(**pair.passages[number]) for number in kept]
+    for left_out in range(len(pair.passages) + (pair.right is None)):
+        passages = [Passage(**pair.passages[number]) for number in standing(pair, left_out)]
         messages = grounded_messages(
             pair.messages, passages, added_tokens=added, nonce=new_nonce(pair.key), system=system
         )
@@ -147,11 +166,8 @@ def encode(pair: FrozenPair, tokenizer: Any, *, system: str | None, max_length: 
         prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
         answers = tuple(_completion_ids(messages, prompt, text, tokenizer) for text in texts)
         if len(prompt_ids) + max(map(len, answers)) <= max_length:
-            return Example(pair.key, prompt_ids, answers, prompt), len(pair.passages) - len(kept)
-        spare = [number for number in kept if number != pair.right]
-        if not spare:
-            return None, 0
-        kept.remove(spare[-1])
+            return Example(pair.key, prompt_ids, answers, prompt), left_out
+    return None, 0
 
 
 def _completion_ids(messages: list[dict[str, str]], prompt: str, completion: str, tokenizer: Any) -> list[int]:

@@ -13,13 +13,13 @@ import statistics
 import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import UserError
 from workbench.output import duration
-from workbench.training.data import Example, FrozenPair, encode, judged
+from workbench.training.data import Example, FrozenPair, bare, encode, judged
 from workbench.training.recipe import Recipe
 
 _LONG = 80  # characters of a completion from which on two equal ones are no coincidence
@@ -285,8 +285,6 @@ def _short(pair: FrozenPair) -> str:
 
 def _shortest(pair: FrozenPair, tokenizer: Any, system: str | None) -> int:
     """Tokens of a pair with all passages left out that may be."""
-    kept = [] if pair.right is None else [pair.passages[pair.right]]
-    bare = replace(pair, passages=kept, right=0 if kept else None)
-    example, _ = encode(bare, tokenizer, system=system, max_length=1 << 40)
+    example, _ = encode(bare(pair), tokenizer, system=system, max_length=1 << 40)
     assert example
     return len(example.prompt_ids) + max(map(len, example.answers))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from workbench import files
 from workbench.errors import UserError
 from workbench.jobs.context import Context
 from workbench.pairs.pair import Pair
-from workbench.pairs.split import is_eval
+from workbench.pairs.split import group_of, is_eval
 from workbench.pairs.store import PairStore
 from workbench.training.context import with_passages
 from workbench.training.data import FrozenPair, freeze, thaw
@@ -19,6 +19,10 @@ from workbench.training.recipe import ONLINE_METHODS, PREFERENCE_METHODS, Recipe
 
 if TYPE_CHECKING:
     from workbench.library.search import Hit
+    from workbench.workspace import Workspace
+
+    Search = Callable[[Sequence[str], int], list[list[Hit]]]
+    """(questions, k) -> the hits of each, best first."""
 
 PREPARED = "prepared.json"
 
@@ -70,19 +74,8 @@ def prepare(context: Context, recipe: Recipe) -> Prepared:
 def _accepted(context: Context, recipe: Recipe) -> list[FrozenPair]:
     with PairStore(context.workspace.database) as store:
         accepted = list(store.accepted(recipe.dataset))
-        pairs = [
-            FrozenPair(
-                pair.key,
-                pair.messages,
-                pair.answer,
-                pair.source,
-                is_eval(pair.key, recipe.test_size),  # whatever the seed, so that runs can be compared
-                [],
-                rejected=pair.rejected if recipe.method in PREFERENCE_METHODS else None,
-            )
-            for pair in accepted
-            if usable(pair, recipe.method)
-        ]
+        clusters = store.clusters(recipe.dataset)
+        pairs = [as_frozen(pair, recipe, clusters) for pair in accepted if usable(pair, recipe.method)]
     if not pairs:
         raise UserError(
             f"the dataset {recipe.dataset!r} has no accepted {kind_of_pairs(recipe.method)} to train on"
@@ -108,6 +101,26 @@ def _accepted(context: Context, recipe: Recipe) -> list[FrozenPair]:
     return pairs
 
 
+def as_frozen(pair: Pair, recipe: Recipe, clusters: Mapping[str, str]) -> FrozenPair:
+    """A pair as a run of this recipe takes it, yet without passages.
+
+    Args:
+        pair: of any status.
+        recipe: tells which of its answers are taken, and how many pairs are held out.
+        clusters: `PairReader.clusters` of its dataset: near-duplicates share a side of the split.
+    """
+    return FrozenPair(
+        pair.key,
+        pair.messages,
+        pair.answer,
+        pair.source,
+        is_eval(group_of(pair.key, clusters), recipe.test_size),  # whatever the seed, so that runs can be compared
+        [],
+        rejected=pair.rejected if recipe.method in PREFERENCE_METHODS else None,
+        group=clusters.get(pair.key[:32]),
+    )
+
+
 def usable(pair: Pair, method: str) -> bool:
     """Whether a method learns from this pair: preferences from preference pairs, online ones from any prompt."""
     if method in ONLINE_METHODS:
@@ -131,27 +144,10 @@ def kind_of_pairs(method: str) -> str:
 def _retrieve(
     context: Context, recipe: Recipe, pairs: list[FrozenPair], samples: list[FrozenPair]
 ) -> tuple[list[FrozenPair], list[FrozenPair]]:
-    from workbench.library.index import Index, embedder_of, options_of
-
     assert recipe.context
     settings = recipe.context
-    folder = context.workspace.index(settings.index)
-    if not folder.is_dir():
-        raise UserError(
-            f"there is no index {settings.index!r}",
-            where="context.index",
-            do=f"Build it with `workbench index build {settings.index} FOLDER`.",
-        )
     context.progress(0, message=f"Searching {settings.index} for the pairs' passages")
-    index = Index(folder)
-    embedder = embedder_of(index)
-    options = options_of(context.workspace.settings())  # as a chat searches
-
-    def search(questions: Sequence[str], k: int) -> list[list[Hit]]:
-        vectors = embedder.encode(questions, query=True)
-        found = zip(questions, vectors, strict=True)
-        return [index.search(question, vector, k, options) for question, vector in found]
-
+    search = search_of(context.workspace, settings.index)
     given, report = with_passages(pairs, search, settings, recipe.seed)
     context.message(
         f"passages from {settings.index}: right one found for {report.found} pairs, added to {report.added},"
@@ -159,6 +155,33 @@ def _retrieve(
     )
     whole = settings.model_copy(update={"without": 0.0})
     return given, with_passages(samples, search, whole, recipe.seed)[0] if samples else []
+
+
+def search_of(workspace: Workspace, name: str) -> Search:
+    """What finds passages in an index, as a chat searches it. Loads the embedding model, which takes seconds.
+
+    Raises:
+        UserError: the index is absent, or was built with other weights of its embedding model.
+    """
+    from workbench.library.index import Index, embedder_of, options_of
+
+    folder = workspace.index(name)
+    if not folder.is_dir():
+        raise UserError(
+            f"there is no index {name!r}",
+            where="context.index",
+            do=f"Build it with `workbench index build {name} FOLDER`.",
+        )
+    index = Index(folder)
+    embedder = embedder_of(index)
+    options = options_of(workspace.settings())
+
+    def search(questions: Sequence[str], k: int) -> list[list[Hit]]:
+        vectors = embedder.encode(questions, query=True)
+        found = zip(questions, vectors, strict=True)
+        return [index.search(question, vector, k, options) for question, vector in found]
+
+    return search
 
 
 def _split(pairs: list[FrozenPair], samples: list[FrozenPair], sha256: str) -> Prepared:

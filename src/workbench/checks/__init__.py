@@ -1,0 +1,1 @@
+"""Checking pairs: what keeps one from teaching what it should, kept as flags."""
