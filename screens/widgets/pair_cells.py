@@ -22,13 +22,13 @@ FLAG_MARKS = {
 
 _LOOK = 400  # characters of a text that a cell is made of
 _GAP = 2
-HEAD = 4
-"""Cells before the first column: the bar of a mark, the status, and a sign for flags."""
 
 
 class Columns(NamedTuple):
     """Cells of each column; 0: there is no room for it, or nothing to show."""
 
+    head: int
+    """The bar of a mark, the status, and a sign for flags."""
     prompt: int
     completion: int
     flags: int
@@ -47,9 +47,10 @@ def columns(width: int, *, flagged: bool, tagged: bool) -> Columns:
     else:
         flags, tags, source = 0, 0, 0
     flags, tags = flags if flagged else 0, tags if tagged else 0
-    rest = width - HEAD - _GAP - sum(size + _GAP for size in (flags, tags, source) if size)
+    head = 5 if flagged else 4
+    rest = width - head - _GAP - sum(size + _GAP for size in (flags, tags, source) if size)
     prompt = max(8, rest // 2)
-    return Columns(prompt, max(0, rest - prompt), flags, tags, source)
+    return Columns(head, prompt, max(0, rest - prompt), flags, tags, source)
 
 
 def flags_in_short(flags: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ from textual.strip import Strip
 from screens.commands import bindings
 from screens.pair_list import kept_row
 from screens.pair_marks import Marks
-from screens.widgets.pair_cells import HEAD, Columns, columns, fit, flags_in_short, strip
+from screens.widgets.pair_cells import Columns, columns, fit, flags_in_short, strip
 from workbench.pairs.pair import Pair
 from workbench.pairs.reading import Flag
 
@@ -307,7 +307,10 @@ class PairTable(ScrollView, can_focus=True):
         style = self.get_component_rich_style("pair-table--header")
         sizes = self._columns(width)
         return strip(
-            [(" " * HEAD, style)], [(fit(name, getattr(sizes, name)), style) for name in sizes._fields], style, width
+            [(" " * sizes.head, style)],
+            [(fit(name, getattr(sizes, name)), style) for name in sizes._fields[1:]],
+            style,
+            width,
         )
 
     def _ink(self, name: str) -> Style:
@@ -328,7 +331,7 @@ class PairTable(ScrollView, can_focus=True):
             [
                 ("▌" if marked else " ", status if marked else base),
                 (f" {SKIPPED if skipped else MARKS[pair.status]}", muted if skipped else status),
-                ("!" if short else " ", warning),
+                (("!" if short else " ").ljust(sizes.head - 3), warning),
             ],
             [
                 (fit(pair.prompt, sizes.prompt), base),

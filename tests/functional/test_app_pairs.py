@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import re
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -254,6 +257,80 @@ async def test_all_that_is_listed_is_accepted_after_a_question_that_tells_how_ma
         assert statuses(five) == "pppppaa"
 
 
+async def test_skipping_repeating_and_the_next_of_a_kind(five: Workspace, settle: Settle) -> None:
+    fill(five, [pair(f"More {number}?") for number in range(6, 9)])
+    with PairStore(five.database) as store:
+        store.set_flags("handbook", "near", [(number, "near-duplicate", f"like pair {number}") for number in (1, 5, 7)])
+    async with WorkbenchApp(five).run_test(size=(100, 30)) as pilot:
+        await opened(pilot, settle)
+        assert "! near-duplicate  like pair 1" in reading(pilot)
+        assert [line.split()[0] for line in listed(pilot)] == ["◌!", "◌", "◌", "◌", "◌!", "◌", "◌!", "◌"]
+        assert "near" in listed(pilot)[4]
+        await pilot.press("full_stop")
+        assert "there is no change to repeat" in told(pilot)
+        await pilot.press("N")  # the next that is flagged so
+        await settle(pilot)
+        assert table(pilot).current == 5
+        await pilot.press("s")  # goes on
+        assert table(pilot).current == 6
+        assert listed(pilot)[4].startswith("  »!")
+        await pilot.press("g", "N")
+        await settle(pilot)
+        assert table(pilot).current == 7
+        await pilot.press("r", "k", "N")  # round the end: 5 was skipped, 1 is left
+        await settle(pilot)
+        assert table(pilot).current == 1
+        await pilot.press("N")
+        await settle(pilot)
+        assert "No other pending pair flagged near-duplicate is listed" in told(pilot)
+        await pilot.press("full_stop", "j", "space", "space", "full_stop")  # rejects again: 1, then 3 and 4
+        await settle(pilot)
+        assert statuses(five) == "rprrpprp"
+        await pilot.press("G", "N")  # no flags: the next pending one of the list
+        await settle(pilot)
+        assert table(pilot).current == 2
+        await pilot.press("t", *"lamp", "enter")
+        await settle(pilot)
+        await pilot.press("j", "full_stop", "full_stop")  # tags 3 and 4
+        await settle(pilot)
+        assert [p.id for p in stored(five) if p.tags == ("lamp",)] == [2, 3, 4]
+        await pilot.press("u", "u", "u", "u")
+        await settle(pilot)
+        assert statuses(five) == "rpppppr" + "p"
+        await pilot.press("g", "slash", *"sort:-chars", "enter")
+        await settle(pilot)
+        await pilot.press("G", "N")  # also where the ids do not ascend
+        await settle(pilot)
+        assert table(pilot).current == 2
+
+
+async def test_all_marked_are_changed_by_what_they_are_chosen_by(five: Workspace, settle: Settle) -> None:
+    async with WorkbenchApp(five).run_test(size=(100, 30)) as pilot:
+        await opened(pilot, settle)
+        screen: Any = pilot.app.screen
+        await pilot.press("asterisk")
+        assert table(pilot).marks == {1, 2, 3, 4, 5}
+        await pilot.press("asterisk")
+        assert not table(pilot).marks
+        await pilot.press("asterisk", "t", "plus", "x", "enter")
+        await settle(pilot)
+        await pilot.press("escape", "t", "plus", "y", "enter", "a")
+        await settle(pilot)
+        assert [pair.tags for pair in stored(five)] == [("x", "y"), *[("x",)] * 4]
+        await pilot.press("asterisk", "t", "minus", "x", "enter", "escape")
+        await settle(pilot)
+        assert [pair.tags for pair in stored(five)] == [("y",), (), (), (), ()]
+
+        targets = screen._all()
+        with PairStore(five.database) as store:
+            assert targets.of(store) == screen.listing.filter.selection
+            store.add("handbook", [pair("Come meanwhile?")])
+            assert list(targets.of(store)) == [1, 2, 3, 4, 5]  # what was asked about is what is changed
+        await pilot.press("u", "u", "u", "u", "u")
+        await settle(pilot)
+        assert (statuses(five), {pair.tags for pair in stored(five)}) == ("ppppp", {()})
+
+
 async def test_the_mouse_does_what_the_keys_do(five: Workspace, settle: Settle) -> None:
     async with WorkbenchApp(five).run_test(size=(100, 30)) as pilot:
         await opened(pilot, settle)
@@ -303,6 +380,91 @@ async def test_search_as_you_type(five: Workspace, settle: Settle) -> None:
         await typed(pilot, '"OR ( * ' + "é")
         await settle(pilot)
         assert "No pair matches" in str(pilot.app.screen.query_one("#nothing", Static).render())
+
+
+async def test_the_query_line_completes_says_what_is_wrong_and_remembers(five: Workspace, settle: Settle) -> None:
+    fill(five, [pair("Who trims the lantern?", tags=("the lamps",)), pair("Who?", source="b.jsonl:1")])
+    with PairStore(five.database) as store:
+        store.set_status([1, 6], "accepted")
+
+    def below(part: str) -> str:
+        found = pilot.app.screen.query_one(QueryLine).query_one(part, Static)
+        return str(found.render()) if found.display else ""
+
+    async with WorkbenchApp(five).run_test(size=(100, 30)) as pilot:
+        await opened(pilot, settle)
+        line = pilot.app.screen.query_one(QueryLine)
+        await pilot.press("slash", *"st")
+        await settle(pilot)
+        assert below(".completions").startswith("status:")
+        await pilot.press("tab", "a")
+        assert below(".completions") == "status:accepted 2"
+        await pilot.press("right")
+        await settle(pilot)
+        assert line.text == "status:accepted "
+        assert list(table(pilot).ids) == [1, 6]
+        assert "tag:" in below(".completions")
+        await pilot.press(*"tag:LAM", "tab")
+        await settle(pilot)
+        assert line.text == 'status:accepted tag:"the lamps" '
+        assert list(table(pilot).ids) == [6]
+        await pilot.press(*"tokens>x")
+        await settle(pilot)
+        assert "tokens>x: 'x' is no whole number" in below(".fault")
+        assert list(table(pilot).ids) == [6]  # the list stays
+        await pilot.press("enter")
+        assert line.has_focus_within
+        await pilot.press(*["backspace"] * 8, "enter")
+        assert table(pilot).has_focus
+        assert below(".fault") == ""
+
+        await pilot.press("f")  # the keys write into the line
+        await settle(pilot)
+        assert line.text == 'tag:"the lamps" status:rejected'
+        await pilot.press("S")
+        await settle(pilot)
+        assert line.text.endswith("sort:-tokens")
+        await pilot.press("slash", *" x", "escape")  # as it was
+        await settle(pilot)
+        assert line.text.endswith("sort:-tokens")
+        await pilot.press("escape")
+        await settle(pilot)
+        assert (line.display, len(table(pilot).ids)) == (False, 7)
+        await pilot.press("slash", *"source:b", "tab", "enter", "escape")
+        await settle(pilot)
+        assert len(table(pilot).ids) == 7
+        await pilot.press("slash", "w", "up", "up", "down", "enter")
+        await settle(pilot)
+        assert (line.text, list(table(pilot).ids)) == ("source:b.jsonl", [7])
+    async with WorkbenchApp(five).run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", "up", "up", "enter")
+        await settle(pilot)
+        assert list(table(pilot).ids) == [6]
+
+
+async def test_in_another_order_the_cursor_the_marks_and_the_changes_stay_with_their_pairs(
+    five: Workspace, settle: Settle
+) -> None:
+    fill(five, [pair("Long? " * 20), pair("Longer? " * 40)])
+    async with WorkbenchApp(five).run_test(size=(100, 30)) as pilot:
+        await opened(pilot, settle)
+        await pilot.press("slash", *"sort:-chars", "enter")
+        await settle(pilot)
+        assert list(table(pilot).ids)[:2] == [7, 6]
+        await pilot.press("v", "j", "j", "v")
+        third = table(pilot).current
+        assert table(pilot).marks == {7, 6, third}
+        await pilot.press("f")
+        await settle(pilot)
+        assert table(pilot).marks == {7, 6, third}
+        await pilot.press("a")
+        await settle(pilot)
+        assert len(table(pilot).ids) == 4
+        assert [pair.id for pair in stored(five) if pair.status == "accepted"] == sorted({7, 6, third})  # pyright: ignore
+        await pilot.press("u")
+        await settle(pilot)
+        assert list(table(pilot).ids)[:2] == [7, 6]
 
 
 async def test_the_dataset_is_chosen_and_remembered(five: Workspace, settle: Settle) -> None:
@@ -409,6 +571,124 @@ async def test_editing_one_word_leaves_every_other_character(workspace: Workspac
         assert saved.messages[1:3] == messages[1:3]
         assert saved.prompt == "Z" + odd
         assert (saved.chosen, saved.rejected) == ("ZGood\r\nmixed\n", "Bad")
+
+
+async def test_what_was_changed_since_the_import_and_when(five: Workspace, settle: Settle) -> None:
+    async with WorkbenchApp(five).run_test(size=(100, 30)) as pilot:
+        await opened(pilot, settle)
+        with PairStore(five.database) as store:
+            store.edit(2, completion="The answer is 2!")
+            store.set_status([2, 3], "accepted")
+            store.set_tags([2], ["mended"])
+        await pilot.press("c")
+        await settle(pilot)
+        assert "Its texts are as they were imported" in reading(pilot)
+        await pilot.press("j")  # the pane stays with what it shows
+        await settle(pilot)
+        assert "completion\n[-Answer-]{+The answer is+} 2[-.-]{+!+}" in reading(pilot)
+        assert "prompt unchanged\nQuestion 2?" in reading(pilot)
+        await pilot.press("h")
+        await settle(pilot)
+        told_of = [line for line in reading(pilot).splitlines() if line]
+        assert [re.sub(r"^[-\d]+ [:\d]+ +", "", line) for line in told_of] == [
+            "tagged pair 2",
+            "  tags {+mended+}",
+            "accepted 2 pairs",
+            "  status [-pending-]{+accepted+}",
+            "edited pair 2",
+            "  completion [-Answer-]{+The answer is+} 2[-.-]{+!+}",
+            "added: 5 pairs into handbook",
+        ]
+        await pilot.press("u")
+        await settle(pilot)
+        assert "mended" not in reading(pilot)
+        await pilot.press("h")
+        await settle(pilot)
+        assert "prompt\nQuestion 2?" in reading(pilot)
+        await pilot.press("c", "escape")
+        await settle(pilot)
+        assert "prompt\nQuestion 2?" in reading(pilot)
+
+
+async def test_editing_in_an_editor_of_ones_own(
+    five: Workspace, settle: Settle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def edits(*scripts: str) -> None:
+        """An editor that does the next of these each time."""
+        (tmp_path / "scripts").write_text("\n".join(scripts))
+
+    editor = tmp_path / "my editor"
+    editor.write_text(
+        f"""#!{sys.executable}
+import sys, pathlib
+file, scripts = pathlib.Path(sys.argv[-1]), pathlib.Path({str(tmp_path / "scripts")!r})
+first, *rest = scripts.read_text().split(chr(10))
+scripts.write_text(chr(10).join(rest))
+text = file.read_bytes().decode()
+exec(first)
+file.write_bytes(text.encode())
+"""
+    )
+    editor.chmod(0o700)
+    monkeypatch.setattr(WorkbenchApp, "suspend", lambda app: contextlib.nullcontext())  # there is no terminal to lend
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.delenv("EDITOR", raising=False)
+
+    def drafts() -> list[Path]:
+        return list(five.private.glob("edit-*"))
+
+    async with WorkbenchApp(five).run_test(size=(100, 30)) as pilot:
+        await opened(pilot, settle)
+        await pilot.press("E")
+        await settle(pilot)
+        assert "no editor is set" in told(pilot)
+        monkeypatch.setenv("EDITOR", "no-such-editor -w")
+        await pilot.press("E")
+        await settle(pilot)
+        assert "EDITOR: there is no program 'no-such-editor'" in told(pilot)
+
+        monkeypatch.setenv("VISUAL", f"'{editor}' --wait")
+        edits("text = text.replace('Answer 1.', 'Better.\\r\\n\\r\\nMuch.')")
+        await pilot.press("E")
+        await settle(pilot)
+        assert stored(five)[0].completion == "Better.\n\nMuch."
+        assert "Much." in reading(pilot)
+        edits("")
+        await pilot.press("E")
+        await settle(pilot)
+        assert "Nothing was changed" in told(pilot)
+
+        edits("text = text.replace('===== completion', 'completion').replace('Much', 'Mine')", "")
+        await pilot.press("E")
+        await asyncio.sleep(0)
+        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        assert "the line “===== completion” is not where it was" in "".join(painted(pilot))
+        edits(
+            "assert 'Mine' in text; text = text.replace('Mine', 'Mended')"
+            ".replace('\\ncompletion\\n', '\\n===== completion\\n')"
+        )
+        await pilot.press("y")
+        await settle(pilot)
+        assert stored(five)[0].completion == "Better.\n\nMended."
+        assert drafts() == []
+
+        edits("text = text.replace('Better.', 'Answer 2.').replace('Question 1?', '')")
+        await pilot.press("E")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        assert "prompt is empty" in "".join(painted(pilot))
+        await pilot.press("escape")
+        await settle(pilot)
+        (draft,) = drafts()
+        assert str(draft) in told(pilot)
+        assert "Answer 2." in draft.read_text()
+        edits("sys.exit(3)")
+        await pilot.press("E")
+        await settle(pilot)
+        assert "ended with exit code 3; nothing was changed" in told(pilot)
+        assert drafts() == [draft]
+        await pilot.press("u", "u")
+        await settle(pilot)
+        assert stored(five)[0].completion == "Answer 1."
 
 
 async def test_tags_and_notes(five: Workspace, settle: Settle) -> None:
