@@ -74,7 +74,8 @@ def example() -> str:
     """The keymap.yaml that ships: all commands, as comments."""
     parts = [_HEAD]
     for scope, commands in SCOPES.items():
-        parts.append(f"\n# {_TITLES.get(scope) or BY_ID[f'app.{scope}'].title}\n")
+        screen = BY_ID.get(f"app.{scope}")
+        parts.append(f"\n# {screen.title if screen else _TITLES.get(scope, scope.capitalize())}\n")
         for command in commands:
             if command.keys:  # the others are in the palette only
                 keys = ", ".join(command.keys.split(","))
