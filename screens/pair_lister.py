@@ -91,7 +91,7 @@ class PairLister(WorkbenchScreen):
 
     def _look(self) -> None:
         """Has another process changed pairs?"""
-        if not self.is_current or self._broken:
+        if not self.is_current or self._broken or self._loading:
             return
         if self._store is None:
             self.refresh_data()
