@@ -46,7 +46,7 @@ def test_a_file_of_texts_gives_back_every_character(newline: str) -> None:
     edited = "\ufeff" + form.text.replace("kind", "kinder").replace(" tail", " end").replace("\n", newline)
     assert form.changes(edited) == {"0": "Be brief.\r\nBe kinder.\r\n", "1": ODD.replace("tail", "end")}
     for broken in (form.text.replace("= completion", "= complete"), form.text.rpartition("=")[0], "", form.text[:99]):
-        with pytest.raises(UserError, match="line “=+ "):
+        with pytest.raises(UserError, match=r"line “=+ "):
             form.changes(broken)
 
 
