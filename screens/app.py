@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from textual.actions import ActionParseResult
 from textual.app import App, SystemCommand
+from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.filter import LineFilter
 from textual.screen import Screen
@@ -88,6 +89,8 @@ class WorkbenchApp(App[None]):
         self.workspace = workspace
         self.title = workspace.root.name or "/"
         self._harmless = Harmless()
+        self.keymap: dict[str, str] = {}
+        """The user's own keys, by the ids of commands."""
         self.board = JobBoard(workspace)
         """All jobs as they were at the last look."""
         self.board.look()
@@ -133,7 +136,8 @@ class WorkbenchApp(App[None]):
         except UserError as error:
             self.report(error)
         try:
-            self.set_keymap(await asyncio.to_thread(_keymap, self.workspace))
+            self.keymap = await asyncio.to_thread(_keymap, self.workspace)
+            self.set_keymap(self.keymap)
         except UserError as error:
             self.report(error)
 
@@ -256,6 +260,11 @@ class WorkbenchApp(App[None]):
         name = f"workbench-{self.place.screen}-{time.strftime('%Y%m%d-%H%M%S')}.svg"
         # After the palette has left the screen.
         self.set_timer(0.2, lambda: self.tell(f"Saved {self.save_screenshot(name, str(self.workspace.root))}"))
+
+    def key_of(self, command: str) -> str:
+        """The key of a command, by its id, as the user has it and the footer shows it."""
+        keys = self.keymap.get(command) or BY_ID[command].keys
+        return self.get_key_display(Binding(keys.split(",")[0], ""))
 
     async def action_quit(self) -> None:
         self.exit()

@@ -22,7 +22,7 @@ from workbench.errors import UserError
 if TYPE_CHECKING:
     from screens.app import WorkbenchApp
 
-_HERE = "e edits here."
+_HERE = "Or edit it in the app."
 
 
 def editor() -> list[str]:

@@ -15,7 +15,6 @@ from textual.keys import KEY_NAME_REPLACEMENTS, Keys, key_to_character
 from screens.commands import BY_ID, SCOPES
 from workbench.errors import Faults
 
-_SHARED = ("app", "lists")  # scopes whose keys hold on every screen
 _MODIFIERS = {"ctrl", "shift", "alt"}
 _NAMED = {key.value.rpartition("+")[2] for key in Keys} | set(KEY_NAME_REPLACEMENTS.values())
 _HEAD = """\
@@ -26,7 +25,8 @@ _HEAD = """\
 #   pairs.search: ctrl+f, f3    ctrl and shift; f1 to f10, enter, escape, space, tab, backspace, up, down, left, right,
 #                               home, end, pageup, pagedown, comma (signs have names: slash, full_stop, question_mark)
 #
-# No key can mean two things on one screen: to exchange two, write both. Keys inside dialogs stay as they are.
+# No key can mean two things on one screen: to exchange two, write both. Where a screen has a key of its own that also
+# holds everywhere, the screen's is the one that counts there. Keys inside dialogs stay as they are.
 """
 
 
@@ -74,7 +74,8 @@ def example() -> str:
     """The keymap.yaml that ships: all commands, as comments."""
     parts = [_HEAD]
     for scope, commands in SCOPES.items():
-        parts.append(f"\n# {_TITLES.get(scope) or BY_ID[f'app.{scope}'].title}\n")
+        screen = BY_ID.get(f"app.{scope}")
+        parts.append(f"\n# {screen.title if screen else _TITLES.get(scope, scope.capitalize())}\n")
         for command in commands:
             if command.keys:  # the others are in the palette only
                 keys = ", ".join(command.keys.split(","))
@@ -103,7 +104,8 @@ def _clashes(keymap: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
     for id in keymap:
         scope = BY_ID[id].scope
         for other, command in BY_ID.items():
-            met = command.scope == scope or scope in _SHARED or command.scope in _SHARED
+            scopes = {scope, command.scope}
+            met = len(scopes) == 1 or ("lists" in scopes and "app" not in scopes)
             if other != id and met and (common := [key for key in keys[id] if key in keys[other]]):
                 if other in keymap and list(keymap).index(other) < list(keymap).index(id):
                     continue  # said of the other

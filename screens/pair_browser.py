@@ -107,7 +107,7 @@ class PairBrowser(PairLister):
 
     def action_dataset(self) -> None:
         if not self._listing.datasets:
-            raise UserError("there are no datasets yet", do="Press i to import pairs.")
+            raise UserError("there are no datasets yet", do=f"Press {self.key('import')} to import pairs.")
         self.app.push_screen(pair_dialogs.choose_dataset(self._listing), self._dataset_chosen)
 
     def _dataset_chosen(self, name: str | None) -> None:

@@ -66,11 +66,27 @@ class PairCuration(PairBrowser):
 
     # Changing
 
-    def _change(self, work: Callable[[PairStore], Result], done: Callable[[Result], object] | None = None) -> None:
-        """Have the store do something, in turn; then say so, and show what came of it."""
-        self.run_worker(partial(self._do, work, done), group="pairs-change", exit_on_error=False)
+    def _change(
+        self,
+        work: Callable[[PairStore], Result],
+        done: Callable[[Result], object] | None = None,
+        touched: Sequence[int] | None = None,
+    ) -> None:
+        """Have the store do something, in turn; then say so, and show what came of it.
 
-    async def _do(self, work: Callable[[PairStore], Result], done: Callable[[Result], object] | None = None) -> Result:
+        Args:
+            work: what is done.
+            done: gets what `work` returned.
+            touched: the pairs that it changes, where it returns how many it changed; None: any.
+        """
+        self.run_worker(partial(self._do, work, done, touched), group="pairs-change", exit_on_error=False)
+
+    async def _do(
+        self,
+        work: Callable[[PairStore], Result],
+        done: Callable[[Result], object] | None = None,
+        touched: Sequence[int] | None = None,
+    ) -> Result:
         slow = False
 
         def say_so() -> None:  # many pairs are changed, or another process holds the database
@@ -90,8 +106,13 @@ class PairCuration(PairBrowser):
         if done is not None:
             done(result)
         self.table.forget()
-        self.reload()
+        if result or touched is None:
+            self.reload(touched=touched)
         return result
+
+    @property
+    def _elsewhere(self) -> str:
+        return f"Press {self.key('status')} for another filter, or {self.key('import')} to import pairs."
 
     def _targets(self) -> Targets:
         """The marked pairs, else the one under the cursor."""
@@ -99,7 +120,7 @@ class PairCuration(PairBrowser):
         if count := table.mark_count:
             return self._all() if count == len(table.ids) else Targets(table.marked_ids)
         if table.current is None:
-            raise UserError("there is no pair here", do="Press f for another filter, or i to import pairs.")
+            raise UserError("there is no pair here", do=self._elsewhere)
         return Targets([table.current])
 
     def _all(self) -> Targets:
@@ -118,7 +139,9 @@ class PairCuration(PairBrowser):
 
     def action_repeat(self) -> None:
         if self._last_change is None:
-            raise UserError("there is no change to repeat", do="a, r, p, t, n and x can be repeated.")
+            raise UserError(
+                "there is no change to repeat", do="A decision, tags, a note and a deletion can be repeated."
+            )
         targets = self._targets()
         self._go_on()
         self._last_change(targets)
@@ -133,10 +156,12 @@ class PairCuration(PairBrowser):
     def _set_status(self, status: str, targets: Targets) -> None:
         def done(changed: int) -> None:
             if targets.count > 1:
-                self.app.tell(f"{changed:,} {'pair' if changed == 1 else 'pairs'} {status}. u takes it back.")
+                self.app.tell(
+                    f"{changed:,} {'pair' if changed == 1 else 'pairs'} {status}. {self.key('undo')} takes it back."
+                )
 
         self.table.skipped.difference_update(targets.ids)
-        self._change(lambda store: store.set_status(targets.of(store), status), done)
+        self._change(lambda store: store.set_status(targets.of(store), status), done, targets.ids)
 
     def action_accept(self) -> None:
         self._decide("accepted")
@@ -155,7 +180,7 @@ class PairCuration(PairBrowser):
     def action_next_of_kind(self) -> None:
         table = self.table
         if table.current is None:
-            raise UserError("there is no pair here", do="Press f for another filter.")
+            raise UserError("there is no pair here", do=self._elsewhere)
         terms = [Term("status", ("pending",))]
         if flags := table.flags:
             terms.append(Term("flag", tuple(flag.name for flag in flags)))
@@ -179,7 +204,7 @@ class PairCuration(PairBrowser):
     def _decide_all(self, verb: str, status: str) -> None:
         targets = self._all()
         if not targets.count:
-            raise UserError("no pair is listed", do="Press f for another filter.")
+            raise UserError("no pair is listed", do=self._elsewhere)
         question = pair_dialogs.confirm_all(verb, targets.count, self.listing.filter)
         self.app.push_screen(question, lambda yes: self._set_status(status, targets) if yes else None)
 
@@ -200,13 +225,13 @@ class PairCuration(PairBrowser):
     def _delete(self, targets: Targets) -> None:
         def done(count: int) -> None:
             named = f"pair {targets.ids[0]}" if count == 1 else f"{count:,} pairs"
-            self.app.tell(f"Deleted {named}. u brings {'it' if count == 1 else 'them'} back.")
+            self.app.tell(f"Deleted {named}. {self.key('undo')} brings {'it' if count == 1 else 'them'} back.")
 
-        self._change(lambda store: store.delete(targets.of(store)), done)
+        self._change(lambda store: store.delete(targets.of(store)), done, targets.ids)
 
     def action_undo(self) -> None:
         def done(label: str | None) -> None:
-            self.app.tell(f"Undone: {label}. U does it again." if label else "Nothing to undo.")
+            self.app.tell(f"Undone: {label}. {self.key('redo')} does it again." if label else "Nothing to undo.")
 
         self._change(lambda store: store.undo(), done)
 
@@ -220,7 +245,7 @@ class PairCuration(PairBrowser):
 
     def _current_pair(self) -> Pair:
         if (pair := self.table.pair) is None:
-            raise UserError("there is no pair here", do="Press i to import pairs.")
+            raise UserError("there is no pair here", do=self._elsewhere)
         return pair
 
     def action_edit(self) -> None:
@@ -250,7 +275,7 @@ class PairCuration(PairBrowser):
 
     def _tag(self, text: str, targets: Targets) -> None:
         change = pair_dialogs.tag_change(text)
-        self._change(lambda store: change(store, targets.of(store)))
+        self._change(lambda store: change(store, targets.of(store)), touched=targets.ids)
 
     def action_note(self) -> None:
         targets, pairs = self._some_targets()

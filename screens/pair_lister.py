@@ -25,6 +25,7 @@ from workbench.pairs.store import Flag, PairStore
 
 Result = TypeVar("Result")
 
+_FEW = 16  # pairs that may be taken out of the list one by one
 _LOOK = 0.5  # seconds between two looks for changes by other processes
 
 
@@ -41,6 +42,8 @@ class PairLister(WorkbenchScreen):
         self._filter = PairFilter()
         self._store: PairStore | None = None  # for quick reads on the event loop
         self._wanted = self._loading = self._top = self._broken = False
+        self._touched: list[int] | None = None  # pairs changed here since the list was read; None: or more
+        self._steps = 0  # by how many changes
         self.working = 0
         """How many long changes are under way."""
 
@@ -75,6 +78,10 @@ class PairLister(WorkbenchScreen):
         """The rows, the cursor and the marks."""
         return self.query_one(PairTable)
 
+    def key(self, command: str) -> str:
+        """The key of one of the screen's commands, to be named in words."""
+        return self.app.key_of(f"pairs.{command}")
+
     # Reading
 
     def refresh_data(self) -> None:
@@ -84,7 +91,7 @@ class PairLister(WorkbenchScreen):
 
     def _look(self) -> None:
         """Has another process changed pairs?"""
-        if not self.is_current or self._broken:
+        if not self.is_current or self._broken or self._loading:
             return
         if self._store is None:
             self.refresh_data()
@@ -97,12 +104,18 @@ class PairLister(WorkbenchScreen):
         if changed:
             self.reload()
 
-    def reload(self, *, top: bool = False) -> None:
+    def reload(self, *, top: bool = False, touched: Sequence[int] | None = None) -> None:
         """Read the listing anew; what is wanted while one is being read is read once, afterwards.
 
         Args:
             top: then go to the first row.
+            touched: a change of these pairs is all that is known to have happened; None: anything may have.
         """
+        if touched is None or len(touched) > _FEW or (self._wanted and self._touched is None):
+            self._touched = None
+        else:
+            self._touched = [*dict.fromkeys([*(self._touched or ()), *touched])]
+            self._steps += 1
         self._wanted = True
         self._top = self._top or top
         if not self._loading:
@@ -114,7 +127,14 @@ class PairLister(WorkbenchScreen):
             while self._wanted:
                 self._wanted = False
                 wanted, top = self._filter, self._top
-                self._top = False
+                touched, steps = self._touched, self._steps
+                self._top, self._touched, self._steps = False, None, 0
+                if touched is not None and wanted == self._listing.filter and not top:
+                    work = partial(self._listing.after, touched=touched, steps=steps)
+                    if (after := await self._reader.do(work)) is not None:
+                        if wanted == self._filter:
+                            self._show_listing(after)
+                        continue
                 listing = await self._reader.do(partial(Listing.begun, filter=wanted))
                 if self._store is None:
                     self._store = PairStore(self.workspace.database)  # migrated by now, so this is quick
@@ -177,8 +197,10 @@ class PairLister(WorkbenchScreen):
         filter = self._listing.filter
         only_status = filter.status and filter == PairFilter(filter.dataset).with_status(filter.status)
         return Content.from_markup(
-            "[$foreground-muted]No pair $does.[/] [b]escape[/] [$foreground-muted]shows all,[/]"
-            " [b]f[/] [$foreground-muted]those of another status.[/]",
+            "[$foreground-muted]No pair $does.[/] [b]$all[/] [$foreground-muted]shows all,[/]"
+            " [b]$other[/] [$foreground-muted]those of another status.[/]",
+            all=self.key("leave"),
+            other=self.key("status"),
             does=f"is {filter.status}" if only_status else "matches",
         )
 
@@ -192,7 +214,7 @@ class PairLister(WorkbenchScreen):
         if marked := table.mark_count:
             figures.insert(0, f"{marked:,} marked")
         if table.extending:
-            figures.insert(0, "range: move, then a r t x · v ends it")
+            figures.insert(0, f"range: move, then decide · {self.key('range')} ends it")
         if self.working:
             figures.insert(0, "working …")
         panel.border_subtitle = " · ".join(figures)

@@ -46,7 +46,9 @@ class PairsScreen(SeenPairs, PairCuration):
         if name is None:
             raise UserError(
                 "which dataset is to be exported?" if names else "there are no pairs to export",
-                do="Press d to choose one." if names else "Press i to import some.",
+                do=f"Press {self.key('dataset')} to choose one."
+                if names
+                else f"Press {self.key('import')} to import some.",
             )
         pair = self.table.pair
         self._files.ask_export(name, preference=pair is not None and pair.is_preference)

@@ -75,7 +75,7 @@ def fit(text: str, width: int, *, end: bool = False) -> str:
 
 def strip(head: Sequence[tuple[str, Style]], cells: Iterable[tuple[str, Style]], style: Style, width: int) -> Strip:
     """The head's parts side by side, then the cells with a gap between them; empty ones are left out."""
-    segments = [Segment(text, own) for text, own in head]
+    segments = [Segment(text, own) for text, own in head if text]
     gap = ""
     for text, own in cells:
         if text:

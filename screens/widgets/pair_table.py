@@ -326,12 +326,13 @@ class PairTable(ScrollView, can_focus=True):
         status, warning = base + self._ink(pair.status), base + self._ink("flags")
         short = flags_in_short(flag.name for flag in flags)
         skipped = pair.status == "pending" and pair.id in self.skipped
+        mark = SKIPPED if skipped else MARKS[pair.status]
         sizes = self._columns(width)
         return strip(
             [
                 ("▌" if marked else " ", status if marked else base),
-                (f" {SKIPPED if skipped else MARKS[pair.status]}", muted if skipped else status),
-                (("!" if short else " ").ljust(sizes.head - 3), warning),
+                (f" {mark}" + " " * (0 if short else sizes.head - 3), muted if skipped else status),
+                ("! " if short else "", warning),
             ],
             [
                 (fit(pair.prompt, sizes.prompt), base),

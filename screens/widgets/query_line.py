@@ -119,8 +119,10 @@ class QueryLine(Vertical):
         return self.line.value
 
     def open(self) -> None:
-        """Be shown, and typed into."""
+        """Be shown, and typed into; what is typed begins another term."""
         self.display = True
+        with self.prevent(Input.Changed):
+            self.line.value = f"{self.text.strip()} ".lstrip()
         self.line.focus()
         self.line.cursor_position = len(self.text)
         self.call_after_refresh(self._show_below)

@@ -912,6 +912,46 @@ async def test_a_damaged_database_is_told_once(workspace: Workspace, settle: Set
         assert told(pilot).count("cannot be opened as a database") == 1
 
 
+# Keys
+
+
+async def test_every_key_can_be_another(five: Workspace, settle: Settle) -> None:
+    (five.configs / "keymap.yaml").write_text(
+        "pairs.accept: y\npairs.skip: a, z\npairs.repeat: comma\npairs.search: ctrl+f\npairs.undo: f9\nlists.down: 9\n"
+    )
+    async with WorkbenchApp(five).run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await opened(pilot, settle)
+        await pilot.press("y", "a", "z", "r", "comma", "s", "full_stop", "slash", "j")
+        await settle(pilot)
+        assert statuses(five) == "apprr"
+        assert table(pilot).skipped == {2, 3}
+        await pilot.press("f9", "u", "k", "9")
+        await settle(pilot)
+        assert (statuses(five), table(pilot).current) == ("apprp", 5)
+        assert "Undone: rejected pair 5. ^r does it again" in told(pilot)
+        await pilot.press("ctrl+f", *"azyl")
+        assert pilot.app.screen.query_one(QueryLine).text == "azyl"
+        await settle(pilot)
+        await pilot.press("escape", "question_mark")
+        await settle(pilot)
+        shown = "".join(painted(pilot))
+        assert re.search(r"y +Accept", shown)
+        assert re.search(r", +Repeat", shown)
+    (five.configs / "keymap.yaml").write_text("pairs.accept: r\npairs.skipp: z\n")
+    async with WorkbenchApp(five).run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        assert "keymap.yaml: 2 faults" in told(pilot)
+        assert "line 1: pairs.accept: r is the key of pairs.reject" in told(pilot)
+        assert "line 2: pairs.skipp: there is no such command" in told(pilot)
+        await pilot.press("g", "a")  # none of it holds
+        await settle(pilot)
+        assert statuses(five) == "apprp"
+        await pilot.press("r")
+        await settle(pilot)
+        assert statuses(five) == "arprp"
+
+
 # Many
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from sample_runs import write_run
 
+from workbench.pairs.store import NewPair, PairStore
 from workbench.workspace import Workspace
 
 WORKBENCH = Path(sys.executable).with_name("workbench")
@@ -207,3 +208,38 @@ def test_killed_and_opened_again_it_shows_the_truth(workspace: Workspace, termin
     terminals.append(again := Terminal(workspace))
     again.read_until(b"no jobs running")
     again.read_until("✓".encode())
+
+
+@pytest.mark.slow
+def test_the_terminal_is_lent_to_an_editor_and_comes_back(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with PairStore(workspace.database) as store:
+        store.add("d", [NewPair(messages=[{"role": "user", "content": "Where?"}], completion="There.")])
+    editor = workspace.root / "editor"
+    editor.write_text("""#!/bin/sh
+printf 'EDITOR IS HERE' > /dev/tty
+read answer < /dev/tty
+sed -i "s/There/$answer/" "$1"
+""")
+    editor.chmod(0o700)
+    monkeypatch.setenv("VISUAL", str(editor))
+    terminal = Terminal(workspace)
+    terminal.read_until(b"Home")
+    os.write(terminal.master, b"2")
+    terminal.read_until(b"There.")
+    os.write(terminal.master, b"E")
+    terminal.read_until(b"EDITOR IS HERE")
+    terminal.seen = b""
+    os.write(terminal.master, b"\x03")  # nobody's but the editor's, which leaves: nothing was changed
+    terminal.read_until(b"exit code")
+    terminal.seen = b""
+    os.write(terminal.master, b"E")
+    terminal.read_until(b"EDITOR IS HERE")
+    os.write(terminal.master, b"Yonder\n")
+    terminal.read_until(b"Yonder.")
+    os.write(terminal.master, b"\x11")
+    terminal.read_rest()
+    assert terminal.process.returncode == 0
+    with PairStore(workspace.database) as store:
+        assert store.get(1).completion == "Yonder."
