@@ -285,6 +285,8 @@ def test_format_command(workspace, check, command: Callable[..., Ran], tmp_path:
     assert command("pairs", "format", "sums", "--schema", schema).out == "Every answer of sums holds the JSON schema.\n"
     check()
     assert names(workspace) == {2: {"format"}}
+    (row,) = command("pairs", "flags", "sums", "--json").lines
+    assert (row["pair"], row["flag"], row["says"]) == (2, "format", "the answer does not hold the JSON schema")
     assert "regular expression" in command("pairs", "format", "sums", "--regex", "(").err
 
 

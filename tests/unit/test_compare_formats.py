@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from workbench import formats
-from workbench.formats import check, holds
 from workbench.errors import UserError
+from workbench.formats import check, holds
 
 PERSON: dict[str, Any] = {
     "type": "object",
