@@ -75,6 +75,9 @@ class FakeEngine:
             "tokens_per_second": 58.7,
         }
 
+    def is_remote(self, model: str) -> bool:
+        return False
+
     def load(self, model: str) -> None:
         pass
 

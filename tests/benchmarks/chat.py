@@ -1,10 +1,11 @@
 """How fast answers come, beside transformers' `generate` and llama.cpp: one table, each engine in a process of its own.
 
-python -P tests/benchmarks/chat.py [--only prompts turns swaps search] [--engines ours generate ...] [--folder DIR]
+python -P tests/benchmarks/chat.py [--only PART ...] [--engines ours generate ...] [--folder DIR]
 
-`prompts`: seconds to the first token and tokens a second after prompts of 100, 400 and 1,500 tokens. `turns`: seconds
-to the first token of every turn of a chat with the shipped handbook, and of the sixth turn's prompt elsewhere. `swaps`:
-the time to change hybrids, and memory. All on SmolLM2-135M-Instruct with a LoRA adapter of random weights; greedy.
+Parts: `prompts`: seconds to the first token and tokens a second after prompts of 100, 400 and 1,500 tokens. `turns`:
+seconds to the first token of every turn of a chat with the shipped handbook, and of the sixth turn's prompt elsewhere.
+`swaps`: the time to change hybrids, and memory. `losses`: what rounding the weights does to the loss on text. `search`:
+a warm search. All on SmolLM2-135M-Instruct with a LoRA adapter of random weights; greedy.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ TOKENS = 48
 REPEATS = 2
 ENGINES = {
     "ours": "ours",
+    "ours-int8": "ours, int8",
     "generate": "transformers generate, float32, adapter active",
     "generate-bf16": "transformers generate, bfloat16, merged",
     "llama-f16": "llama.cpp, F16",
@@ -107,12 +109,20 @@ Answerer = Callable[[list[int], int], tuple[list[int], float, float]]
 """Prompt and number of tokens to the tokens, the seconds to the first one, and to the last one."""
 
 
-def ours(folder: Path) -> Answerer:
+def lean(folder: Path, weights: str) -> Any:
+    """Our decoder with the tuned model."""
     from workbench.chat.copies import Copies
+    from workbench.models.local import ensure
     from workbench.workspace import Workspace
 
-    decoder = Copies(Workspace(folder / "workspace")).get(BASE, "one").decoder
-    assert decoder.path == "lean"
+    copies = Copies(Workspace(folder / "workspace"))
+    decoder = copies._load(ensure(BASE), "one", weights).decoder
+    assert decoder.path.startswith("lean")
+    return decoder
+
+
+def ours(folder: Path, weights: str) -> Answerer:
+    decoder = lean(folder, weights)
 
     def answer(prompt: list[int], count: int) -> tuple[list[int], float, float]:
         decoder.forget()
@@ -128,15 +138,21 @@ def ours(folder: Path) -> Answerer:
     return answer
 
 
-def generate(folder: Path, *, merged: bool) -> Answerer:
-    import torch
+def plain(folder: Path) -> Any:
+    """The model in float32 with its adapter active, as transformers and PEFT compute it."""
     from peft import PeftModel
 
     from workbench.models.load import load_model
     from workbench.models.local import ensure
 
     adapter = folder / "workspace" / "runs" / "one" / "adapter"
-    model: Any = PeftModel.from_pretrained(load_model(ensure(BASE), dtype="float32", device="cpu"), adapter).eval()
+    return PeftModel.from_pretrained(load_model(ensure(BASE), dtype="float32", device="cpu"), adapter).eval()
+
+
+def generate(folder: Path, *, merged: bool) -> Answerer:
+    import torch
+
+    model = plain(folder)
     if merged:
         model = model.merge_and_unload().to(torch.bfloat16)
 
@@ -184,7 +200,8 @@ def llama(folder: Path, kind: str) -> Answerer:
 def measure(engine: str, folder: Path, parts: list[str]) -> dict[str, Any]:
     """What one engine does with every prompt; run in a process of its own."""
     made = {
-        "ours": lambda: ours(folder),
+        "ours": lambda: ours(folder, "float16"),
+        "ours-int8": lambda: ours(folder, "int8"),
         "generate": lambda: generate(folder, merged=False),
         "generate-bf16": lambda: generate(folder, merged=True),
         "llama-f16": lambda: llama(folder, "f16"),
@@ -232,6 +249,33 @@ def turns(folder: Path) -> dict[str, Any]:
     assert "".join(delta.text for delta in fresh) == chat[-1]["content"], "reuse changed the answer"
     (folder / "turn6.json").write_text(json.dumps(prompts[len(QUESTIONS) - 1]))
     return {"rows": rows, "fresh": fresh[-1].figures.seconds_to_first_token}  # type: ignore[union-attr]
+
+
+def losses(folder: Path) -> dict[str, list[float]]:
+    """What rounding the weights does: by kind of weights the mean loss (nats a token) on the handbook, and their bytes.
+    128 tokens are read as a prompt, the 128 after them one by one, as an answer's are."""
+    import torch
+    import torch.nn.functional as F
+
+    words = json.loads((folder / "prompts.json").read_text())[-1]
+    texts = [words[begin : begin + 256] for begin in range(0, len(words) - 255, 256)]
+    wanted = torch.tensor([text[128:] for text in texts])
+    found: dict[str, list[float]] = {}
+
+    def note(name: str, logits: list[torch.Tensor], held: int) -> None:
+        found[name] = [F.cross_entropy(torch.stack(logits).flatten(0, 1), wanted.flatten()).item(), held]
+
+    with torch.inference_mode():
+        model = plain(folder)
+        exact = [model(torch.tensor([text])).logits[0, 127:-1] for text in texts]
+        note("transformers, float32", exact, sum(each.nbytes for each in model.parameters()))
+    del model
+    for weights in ("float16", "int8"):
+        decoder = lean(folder, weights)
+        read = [[decoder.start(text[:128]), *map(decoder.step, text[128:-1])] for text in texts]
+        cache = decoder._cache.nbytes
+        note(f"ours, {weights}", [torch.stack(each) for each in read], sum(dict(decoder.held()).values()) - cache)
+    return found
 
 
 def swaps(folder: Path) -> dict[str, Any]:
@@ -299,6 +343,10 @@ def report(parts: list[str], engines: list[str], found: dict[str, Any]) -> None:
         for name, (seconds, weights) in zip(("base", "one", "two"), found["swaps"]["first"], strict=True):
             print(f"loading {name}: {seconds:.1f} s; weights {weights / 2**20:.0f} MiB together")
         print("changing between them: {:.1f} ms at the median, {:.1f} at most".format(*found["swaps"]["swap_ms"]))
+    if "losses" in parts:
+        exact = found["losses"]["transformers, float32"][0]
+        for name, (loss, held) in found["losses"].items():
+            print(f"{name:24} loss {loss:.4f} ({loss - exact:+.4f}); weights {held / 2**20:.0f} MiB")
     if "search" in parts:
         print(f"search over HTTP, warm: {found['search']:.1f} ms at the median")
 
@@ -306,14 +354,14 @@ def report(parts: list[str], engines: list[str], found: dict[str, Any]) -> None:
 def main() -> None:
     """Measure what is asked for and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", default=["prompts", "turns", "swaps"])
+    parser.add_argument("--only", nargs="+", default=["prompts", "turns", "swaps", "losses"])
     parser.add_argument("--engines", nargs="+", choices=list(ENGINES), default=list(ENGINES))
     parser.add_argument("--folder", type=Path, help="keep what is set up here, for further parts")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp())
     if options.measure:
-        one = {"chat": turns, "swaps": swaps, "search": search, "setup": set_up}.get(options.measure)
+        one = {"chat": turns, "swaps": swaps, "losses": losses, "search": search, "setup": set_up}.get(options.measure)
         print(json.dumps(one(folder) if one else measure(options.measure, folder, options.only)))
         return
 
@@ -332,7 +380,7 @@ def main() -> None:
         found["chat"] = apart("chat")
     if {"prompts", "turns"} & set(options.only):
         found |= {engine: apart(engine) for engine in options.engines}
-    found |= {part: apart(part) for part in ("swaps", "search") if part in options.only}
+    found |= {part: apart(part) for part in ("swaps", "losses", "search") if part in options.only}
     report(options.only, options.engines, found)
 
 

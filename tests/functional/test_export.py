@@ -32,6 +32,7 @@ def whole(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_in_every_form(tuned: Workspace, command: Command, tiny_base: Path) -> None:
     import torch
     from peft import PeftModel

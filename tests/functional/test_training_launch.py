@@ -81,6 +81,7 @@ def one(tuned: Workspace) -> JobFolder:
     return job
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns_even_if_one_of_them_is_killed(one: JobFolder, tuned: Workspace) -> None:
     job = start_run(tuned, tuned.recipe("quick"), "two", TWO)
     wait_until(lambda: len(events(job, "checkpoint")) >= 2 or not job.status().live)

@@ -21,6 +21,7 @@ from transformers import (
     SmolLM3Config,
 )
 
+from workbench.chat import products
 from workbench.chat.decode import Decoder, PlainDecoder, decoder_for
 from workbench.chat.lean import LeanDecoder
 from workbench.chat.prefixes import BLOCK, Prefixes
@@ -132,6 +133,37 @@ def test_activations_beyond_float16_are_computed_in_float32() -> None:
     check(decoder_for(deepcopy(model)), model, tokens(40, 1), tokens(4, 2), 2e-3)
 
 
+@pytest.mark.parametrize("name", ["llama with biases", "qwen3"])
+def test_without_fbgemm(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "has_fbgemm", lambda: False)
+    model = model_of(LEAN[name])
+    decoder = decoder_for(deepcopy(model))
+    check(decoder, model, tokens(140, 1), tokens(3, 2), 2e-3)
+    copy = decoder_for(deepcopy(model))
+    before = dict([*decoder.held(), *copy.held()])
+    copy.share(decoder)
+    assert len(dict([*decoder.held(), *copy.held()])) < len(before)
+
+
+def test_activations_beyond_float16_without_fbgemm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "has_fbgemm", lambda: False)
+    test_activations_beyond_float16_are_computed_in_float32()
+
+
+@pytest.mark.skipif(not products.has_fbgemm(), reason="this torch has no FBGEMM")
+def test_weights_of_eight_bits_are_near_and_half_as_large() -> None:
+    model = model_of(LEAN["llama"])
+    model.model.embed_tokens.weight.data[5] *= 300  # one token's numbers are far greater than all others'
+    whole, rounded = decoder_for(deepcopy(model)), decoder_for(deepcopy(model), weights="int8")
+    assert (whole.path, rounded.path) == ("lean", "lean, int8")
+    prompt = [5, *tokens(139, 1)]
+    logits, exact = rounded.start(prompt), expected(model, prompt)
+    assert logits is not None
+    assert (logits - exact).norm() < 0.05 * exact.norm()
+    held = [sum(dict(each.held()).values()) for each in (whole, rounded)]
+    assert held[1] < held[0]
+
+
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many tokens were read at once, in the order of reading."""
@@ -226,10 +258,10 @@ def test_equal_weights_are_held_once() -> None:
     tuned.model.layers[1].self_attn.q_proj.weight.data.add_(0.01)
     ours = deepcopy(tuned)
     base, copy = decoder_for(model), decoder_for(tuned)
-    together = len({tensor.data_ptr() for each in (base, copy) for tensor in each.tensors()})
+    together = len(dict([*base.held(), *copy.held()]))
     copy.share(base)
-    alone = {tensor.data_ptr() for tensor in base.tensors()}
-    private = {tensor.data_ptr() for tensor in copy.tensors()} - alone
+    alone = dict(base.held()).keys()
+    private = dict(copy.held()).keys() - alone
     assert len(private) == 2  # the changed projection and the cache
     assert len(alone) + 2 < together
     check(copy, ours, tokens(30, 1), tokens(2, 2), 2e-3)
@@ -240,7 +272,7 @@ def test_a_failure_in_the_middle_leaves_no_cache_that_is_trusted(monkeypatch: py
     decoder = decoder_for(deepcopy(model))
     decoder.start(tokens(30, 1))
     with monkeypatch.context() as patch:
-        patch.setattr(decoder, "_attend", lambda *_: (_ for _ in ()).throw(MemoryError()))
+        patch.setattr(decoder, "_scaled", lambda *_: (_ for _ in ()).throw(MemoryError()))
         with pytest.raises(MemoryError):
             decoder.step(3)
     check(decoder, model, tokens(30, 1), tokens(2, 2), 2e-3)

@@ -60,6 +60,9 @@ class FakeEngine:
     def status(self) -> dict[str, Any]:
         return {"loaded": ["base"], "busy": False}
 
+    def is_remote(self, model: str) -> bool:
+        return model == "remote"
+
     def load(self, model: str) -> None:
         if model != "base":
             raise UnknownModel("no such model")
@@ -465,12 +468,13 @@ def test_one_answer_at_a_time_while_everything_else_is_served(url: str, engine: 
         with Client(url, TOKEN) as client:
             assert client.search("handbook", "days")
             assert client.health()["ok"]
+            assert client.answer([{"role": "user", "content": "?"}], "remote").text == "Thirty days ✓"
         assert not answers
         endless.close()  # type: ignore[attr-defined]
         for other in others:
             other.join(10)
     assert answers == ["Thirty days ✓"] * 5
-    assert engine.most_at_once == 1
+    assert engine.most_at_once == 2  # one here and the remote one
 
 
 def test_a_server_that_is_not_there_is_one_clear_line() -> None:

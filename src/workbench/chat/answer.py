@@ -114,8 +114,8 @@ class Figures:
     cached_tokens: int = 0
     """Of the prompt, those that did not have to be read: an earlier prompt began with them."""
     path: str | None = None
-    """Who computed: lean, or transformers where the lean decoder does not know the model; None: nobody, or a server
-    that does not tell."""
+    """Who computed: lean (with other weights: "lean, int8"), or transformers where the lean decoder does not know the
+    model; None: nobody, or a server that does not tell."""
 
 
 @dataclass(frozen=True)

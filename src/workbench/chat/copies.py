@@ -6,7 +6,6 @@ adapter leaves as it is, the embeddings above all, its copy holds together with 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,6 @@ from workbench.models.load import load_model, load_tokenizer
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 _SHARE = 0.4  # of the machine's memory that weights may take: loading one more takes as much again for a while
@@ -83,12 +81,13 @@ class Copies:
             raise UnknownModel(
                 f"the model {base!r} is not on this machine", do=f"Fetch it with `workbench models fetch {base}`."
             )
-        stamp = self._stamp(folder, run)
+        weights = self._workspace.settings().server.weights
+        stamp = (weights, self._stamp(folder, run))
         held = self._held.get(key)
         if held is None or held.stamp != stamp:
             del held  # frees its memory before more is taken
             self._drop(key)
-            held = _Held(stamp, self._load(folder, run))
+            held = _Held(stamp, self._load(folder, run, weights))
             for other in list(self._held.values()):
                 held.copy.decoder.share(other.copy.decoder)
         self._held.pop(key, None)
@@ -102,7 +101,8 @@ class Copies:
             held.copy.decoder.forget()
 
     def _bytes(self) -> int:
-        return _bytes(tensor for held in list(self._held.values()) for tensor in held.copy.decoder.tensors())
+        """What the copies take together; what several of them share counts once."""
+        return sum(dict(each for held in list(self._held.values()) for each in held.copy.decoder.held()).values())
 
     def _stamp(self, folder: Path, run: str | None) -> object:
         """What changes when the weights or the adapter do."""
@@ -114,13 +114,13 @@ class Copies:
             files.append(adapter)
         return [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files]
 
-    def _load(self, folder: Path, run: str | None) -> Copy:
+    def _load(self, folder: Path, run: str | None, weights: str) -> Copy:
         tokenizer = load_tokenizer(folder)
         if run is None:
             model = load_model(folder)
         else:
             model = self._merged(folder, verified_adapter(self._workspace.run(run), folder))
-        return Copy(decoder_for(model, self._prefixes), tokenizer, _ends(model, tokenizer))
+        return Copy(decoder_for(model, self._prefixes, weights), tokenizer, _ends(model, tokenizer))
 
     def _merged(self, folder: Path, adapter: Path) -> PreTrainedModel:
         from peft import PeftModel
@@ -145,9 +145,3 @@ def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> frozens
     configured = model.generation_config.eos_token_id if model.generation_config else None
     ends = configured if isinstance(configured, list) else [configured]
     return frozenset(int(end) for end in [*ends, tokenizer.eos_token_id] if end is not None)
-
-
-def _bytes(tensors: Iterable[Tensor]) -> int:
-    """What tensors take together; what several of them share counts once."""
-    storages = {storage.data_ptr(): storage.nbytes() for storage in (tensor.untyped_storage() for tensor in tensors)}
-    return sum(storages.values())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -26,8 +26,8 @@ class Decoder(ABC):
     otherwise, so only whole blocks are kept, and nothing of an answer, whose tokens were read one by one.
     """
 
-    path: ClassVar[str]
-    """Who computes: lean or transformers."""
+    path: str
+    """Who computes: lean, with other weights than float16 named behind a comma, or transformers."""
 
     def __init__(self, context_length: int, prefixes: Prefixes | None = None) -> None:
         self.context_length = context_length
@@ -100,8 +100,8 @@ class Decoder(ABC):
     def share(self, other: Decoder) -> None:  # noqa: B027 - what cannot share need not
         """Hold the weights of `other` in place of own ones that are equal."""
 
-    def tensors(self) -> Iterable[Tensor]:
-        """What takes memory here: weights, and the cache in use."""
+    def held(self) -> Iterable[tuple[int, int]]:
+        """What takes memory here, weights and the cache in use: addresses, and how many bytes lie there."""
         return ()
 
     @abstractmethod
@@ -141,10 +141,10 @@ class PlainDecoder(Decoder):
                 if name in theirs and same(mine.data, theirs[name].data):
                     mine.data = theirs[name].data
 
-    def tensors(self) -> Iterable[Tensor]:
-        yield from self._model.parameters()
-        yield from self._model.buffers()
-        yield from self._kept() or ()
+    def held(self) -> Iterable[tuple[int, int]]:
+        for tensor in (*self._model.parameters(), *self._model.buffers(), *(self._kept() or ())):
+            storage = tensor.untyped_storage()
+            yield storage.data_ptr(), storage.nbytes()
 
     def _empty(self) -> DynamicCache:
         from transformers import DynamicCache
@@ -181,11 +181,11 @@ class PlainDecoder(Decoder):
         return output.logits[0, -1].float().cpu()
 
 
-def decoder_for(model: PreTrainedModel, prefixes: Prefixes | None = None) -> Decoder:
-    """The fastest decoder that computes what `model` does."""
+def decoder_for(model: PreTrainedModel, prefixes: Prefixes | None = None, weights: str = "float16") -> Decoder:
+    """The fastest decoder that computes what `model` does; `weights` (float16 or int8) are for those it knows."""
     from workbench.chat.lean import LeanDecoder
 
-    return LeanDecoder(model, prefixes) if LeanDecoder.knows(model) else PlainDecoder(model, prefixes)
+    return LeanDecoder(model, prefixes, weights) if LeanDecoder.knows(model) else PlainDecoder(model, prefixes)
 
 
 def context_length(model: PreTrainedModel) -> int:

@@ -104,6 +104,10 @@ class Engine:
             "seconds_to_first_token": self._last.seconds_to_first_token if self._last else None,
         }
 
+    def is_remote(self, model: str) -> bool:
+        """Whether another server computes the answers of a hybrid."""
+        return model.partition("+")[0] in self._settings().remotes
+
     def load(self, model: str) -> None:
         """Have a hybrid ready; see `answer` for the errors."""
         self._busy = True

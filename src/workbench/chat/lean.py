@@ -5,6 +5,7 @@ At batch size 1 the time goes into Python and small kernels, so this calls few a
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from workbench.chat.decode import Decoder, context_length, same
 from workbench.chat.prefixes import Block, Prefixes
+from workbench.chat.products import Product, kind
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -26,53 +28,21 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
 }
-_CONTENDERS = 64  # tokens whose logits are computed in float32
-
-
-class _Widened:
-    """Room for one float16 matrix in float32, used again for each: it stays in the processor's cache."""
-
-    def __init__(self) -> None:
-        self.room = torch.empty(0)
-
-    def __call__(self, weight: Tensor) -> Tensor:
-        """`weight` in float32, until the next call."""
-        if self.room.numel() < weight.numel():
-            self.room = torch.empty(weight.numel())
-        return self.room[: weight.numel()].view_as(weight).copy_(weight)
-
-
-class _Linear(NamedTuple):
-    """A linear map whose weights are kept in float16: half the memory to hold, and to read for every token."""
-
-    weight: Tensor  # [out, in] float16
-    bias: Tensor | None  # [out] float32
-    widened: _Widened
-
-    def exactly(self, x: Tensor) -> Tensor:
-        """[T, in] to [T, out], in float32 throughout; for many tokens the fastest, too."""
-        return F.linear(x, self.widened(self.weight), self.bias)
-
-    def fast(self, x: Tensor) -> Tensor:
-        """[1, in] to [1, out], both float32; the product is rounded to float16."""
-        y = F.linear(x.half(), self.weight).float()
-        return y if self.bias is None else y + self.bias
 
 
 class _Layer(NamedTuple):
     norm1: Tensor  # [hidden]
-    qkv: _Linear  # queries, keys and values of all heads
+    qkv: Product  # queries, keys and values of all heads
     qk_norm: Tensor | None  # [heads + kv_heads, width]: Qwen3's norms of each query and key head
-    out: _Linear
+    out: Product
     norm2: Tensor
-    gate_up: _Linear
-    down: _Linear
+    gate_up: Product
+    down: Product
 
 
 class _Sight(NamedTuple):
     """What the attention of a layer sees, and how."""
 
-    scale: float  # of the products of queries and keys
     rotates: bool  # SmolLM3 leaves the positions out in every fourth layer
     window: int | None  # tokens back that are seen, the token itself among them; None: all
 
@@ -80,15 +50,15 @@ class _Sight(NamedTuple):
 class LeanDecoder(Decoder):
     """The Llama family on a CPU, with fused projections and a preallocated float32 cache.
 
-    Weights are float16, and so are the products with single tokens; everything else (residual stream, norms, attention,
-    cache, products with a prompt) is float32. Greedy decoding then picks the tokens that float32 picks, which with
-    bfloat16 it does not. The model given is used up: its weights are let go of as they are taken over.
+    Weights are float16; everything else (residual stream, norms, attention, cache, and where there is FBGEMM all
+    products) is float32. Greedy decoding then picks the tokens that float32 picks, which with bfloat16 it does not.
+    With weights of 8 bits it sometimes picks others. The model given is used up: its weights are let go of as they are
+    taken over.
     """
 
-    path = "lean"
-
-    def __init__(self, model: PreTrainedModel, prefixes: Prefixes | None = None) -> None:
+    def __init__(self, model: PreTrainedModel, prefixes: Prefixes | None = None, weights: str = "float16") -> None:
         assert self.knows(model)
+        self.path = "lean" if weights == "float16" else f"lean, {weights}"
         super().__init__(context_length(model), prefixes)
         config, decoder = model.config, model.model
         self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
@@ -101,13 +71,13 @@ class LeanDecoder(Decoder):
         self._out_of = getattr(config, "logits_scaling", 1)
         self._overflowed = False  # float16 does not hold the numbers that this model computes with
         gemma = config.model_type == "gemma"
+        self._scale = decoder.layers[0].self_attn.scaling  # of the products of queries and keys
         self._sights = [_sight(layer.self_attn, config) for layer in decoder.layers]
-        widened = _Widened()
-        self._layers = [_layer(layer, widened, self._heads, self._kv_heads, gemma) for layer in decoder.layers]
+        make = kind(weights)
+        self._layers = [_layer(layer, make, self._heads, self._kv_heads, gemma) for layer in decoder.layers]
         self._norm = _norm(decoder.norm, gemma)
-        tied = model.lm_head.weight is decoder.embed_tokens.weight
-        self._head = _fused(model.lm_head, widened=widened)
-        self._embeddings = self._head.weight if tied else decoder.embed_tokens.weight.data.half()
+        self._embeddings = decoder.embed_tokens.weight.data.half()
+        self._head = _fused(model.lm_head, make=make)
         self._rotary = decoder.rotary_emb
         self._grow(_ROOM)
 
@@ -132,18 +102,16 @@ class LeanDecoder(Decoder):
             self._layers = [
                 _Layer(*map(_shared, mine, theirs)) for mine, theirs in zip(self._layers, other._layers, strict=True)
             ]
-            tied = self._embeddings is self._head.weight
             self._norm = _shared(self._norm, other._norm)
             self._head = _shared(self._head, other._head)
-            self._embeddings = self._head.weight if tied else _shared(self._embeddings, other._embeddings)
+            self._embeddings = _shared(self._embeddings, other._embeddings)
 
-    def tensors(self) -> Iterable[Tensor]:
-        yield from (self._embeddings, self._norm, self._cache)
-        for each in [self._head, *(part for layer in self._layers for part in layer)]:
-            if isinstance(each, _Linear):
-                yield from (each.weight, each.widened.room)
+    def held(self) -> Iterable[tuple[int, int]]:
+        for each in [self._embeddings, self._norm, self._cache, self._head, *itertools.chain(*self._layers)]:
+            if isinstance(each, Product):
+                yield from each.held()
             elif each is not None:
-                yield each
+                yield each.data_ptr(), each.nbytes
 
     def _grow(self, positions: int) -> None:
         """Make room for at least `positions` positions."""
@@ -152,12 +120,9 @@ class LeanDecoder(Decoder):
         self._cache = torch.zeros(len(self._layers), 2, self._kv_heads, room, self._width)
         if old is not None:
             self._cache[:, :, :, : old.shape[3]] = old
-        cos, sin = self._rotary(torch.zeros(1), torch.arange(room)[None])  # each [1, positions, width]
-        self._cos = cos[0, :, None].contiguous()
-        # rotate_half(x) * sin, as one roll: the sign of its first half is folded into the sine.
-        signs = torch.ones(self._width)
-        signs[: self._width // 2] = -1
-        self._sin = (sin[0, :, None] * signs).contiguous()
+        cos, sin = self._rotary(torch.zeros(1), torch.arange(room)[None])  # each [1, positions, width], in two halves
+        half = self._width // 2
+        self._angles = torch.complex(cos[0, :, :half], sin[0, :, :half])
 
     def _keep(self, count: int) -> int:
         return count  # positions beyond are written over
@@ -176,66 +141,100 @@ class LeanDecoder(Decoder):
         end = position + len(tokens)
         if end > self._cache.shape[3]:
             self._grow(end)
-        through = _Linear.exactly if exact or self._overflowed else _Linear.fast
+        if len(tokens) == 1:
+            return self._one(tokens[0], position, exact)
         x = self._embeddings[torch.tensor(tokens)].float()
         if self._into != 1:
             x = x * self._into
-        masks = {sight.window: _mask(position, end, sight.window) for sight in self._sights} if len(tokens) > 1 else {}
+        masks = {sight.window: _mask(position, end, sight.window) for sight in self._sights}
         for layer, sight, cache in zip(self._layers, self._sights, self._cache, strict=True):
-            qkv = through(layer.qkv, self._rms(x, layer.norm1))
-            attended = self._attend(layer, sight, qkv, cache, masks.get(sight.window), position)
+            qkv = layer.qkv.exactly(self._rms(x, layer.norm1))
+            attended = self._attend(layer, sight, qkv, cache, masks[sight.window], position)
+            x = x + self._scaled(layer.out.exactly(attended))
+            gate, up = layer.gate_up.exactly(self._rms(x, layer.norm2)).chunk(2, dim=-1)
+            x = x + self._scaled(layer.down.exactly(self._activation(gate) * up))
+        return self._logits(self._rms(x[-1:], self._norm))
+
+    def _one(self, token: int, position: int, exact: bool) -> Tensor:
+        """The same for one token, in half of the calls: each takes some microseconds, and there are many layers."""
+        heads, kv_heads, width = self._heads, self._kv_heads, self._width
+        fast = not (exact or self._overflowed)
+
+        def through(product: Product, x: Tensor) -> Tensor:
+            return product.fast(x) if fast else product.exactly(x)
+
+        # What is the same for all layers is cut out of the cache once: the token's place, and what it sees.
+        places = self._cache[:, :, :, position].unbind()  # each [2, kv_heads, width]
+        seen = {}
+        for window in {sight.window for sight in self._sights}:
+            kept = self._cache[:, :, :, 0 if window is None else max(0, position + 1 - window) : position + 1]
+            seen[window] = (kept[:, 0].transpose(2, 3).unbind(), kept[:, 1].unbind())
+        angles = self._angles[position].repeat(heads + kv_heads, 1)
+        x = self._embeddings[token].float()[None]
+        if self._into != 1:
+            x = x * self._into
+        for number, (layer, sight) in enumerate(zip(self._layers, self._sights, strict=True)):
+            qkv = through(layer.qkv, self._rms_of_one(x, layer.norm1)).view(-1, width)
+            turned = qkv[: heads + kv_heads]
+            if layer.qk_norm is not None:
+                turned.copy_(F.rms_norm(turned, (width,), None, self._eps).mul_(layer.qk_norm))
+            if sight.rotates:
+                torch.view_as_complex(turned.view(-1, width // 2, 2)).mul_(angles)
+            places[number].copy_(qkv[heads:].view(2, kv_heads, width))
+            # The query heads that share a key head stand as rows of one product: no key is copied. Written out,
+            # because torch's own attention divides the keys among its threads and so rounds by their number.
+            query = qkv[:heads].view(kv_heads, heads // kv_heads, width).mul_(self._scale)
+            keys, values = seen[sight.window]
+            weights = torch.softmax(torch.bmm(query, keys[number]), dim=-1)
+            attended = torch.bmm(weights, values[number]).view(1, heads * width)
             x = x + self._scaled(through(layer.out, attended))
-            gate, up = through(layer.gate_up, self._rms(x, layer.norm2)).chunk(2, dim=-1)
-            x = x + self._scaled(through(layer.down, self._activation(gate) * up))
-        logits = self._logits(self._rms(x[-1:], self._norm))
-        if through is _Linear.fast and not logits.isfinite().all():
+            gate, up = through(layer.gate_up, self._rms_of_one(x, layer.norm2)).chunk(2, dim=-1)
+            x = x + self._scaled(through(layer.down, self._activation(gate).mul_(up)))
+        logits = self._logits(self._rms_of_one(x, self._norm))
+        if fast and not logits.sum().isfinite():
             self._overflowed = True
-            return self._forward(tokens, position, exact)
+            return self._one(token, position, exact)
         return logits
 
     def _scaled(self, x: Tensor) -> Tensor:
         return x if self._added == 1 else x * self._added
 
     def _logits(self, x: Tensor) -> Tensor:
-        """[1, hidden] to [vocabulary]. float16 holds a logit of 20 to 1/64 only, and nearer ties are common: those
-        that may be chosen are computed again in float32."""
-        logits = self._head.fast(x)[0]
-        best = logits.topk(min(_CONTENDERS, len(logits))).indices
-        bias = None if self._head.bias is None else self._head.bias[best]
-        logits[best] = F.linear(x[0], self._head.weight[best].float(), bias)
+        """[1, hidden] to [vocabulary]."""
+        logits = self._head.logits(x)
         return logits if self._out_of == 1 else logits / self._out_of
 
-    def _attend(
-        self, layer: _Layer, sight: _Sight, qkv: Tensor, cache: Tensor, mask: Tensor | None, position: int
-    ) -> Tensor:
+    def _attend(self, layer: _Layer, sight: _Sight, qkv: Tensor, cache: Tensor, mask: Tensor, position: int) -> Tensor:
         """Attention of new tokens over those that they see; [T, (heads + 2 kv_heads) * width] to [T, heads * width]."""
         heads, kv_heads, width = self._heads, self._kv_heads, self._width
         qkv = qkv.view(-1, heads + 2 * kv_heads, width)
         end = position + qkv.shape[0]
-        rotated = qkv[:, : heads + kv_heads]
+        turned, values = qkv[:, : heads + kv_heads], qkv[:, heads + kv_heads :]
         if layer.qk_norm is not None:
-            rotated = F.rms_norm(rotated, (width,), None, self._eps) * layer.qk_norm
+            turned = F.rms_norm(turned, (width,), None, self._eps) * layer.qk_norm
         if sight.rotates:
-            cos, sin = self._cos[position:end], self._sin[position:end]
-            rotated = rotated * cos + torch.roll(rotated, width // 2, -1) * sin
-        cache[0, :, position:end] = rotated[:, heads:].transpose(0, 1)
-        cache[1, :, position:end] = qkv[:, heads + kv_heads :].transpose(0, 1)
-        begin = 0 if sight.window is None else max(0, position + 1 - sight.window)  # what no new token sees is left out
-        keys, values = cache[0, None, :, begin:end], cache[1, None, :, begin:end]  # [1, kv_heads, seen, width]
-        if mask is None:
-            # The query heads that share a key head stand as rows of one product: no key is copied. Written out,
-            # because torch's own divides the keys among its threads and so rounds by their number.
-            query = rotated[0, :heads].reshape(kv_heads, heads // kv_heads, width) * sight.scale
-            weights = torch.softmax(torch.bmm(query, keys[0].transpose(1, 2)), dim=-1)
-            return torch.bmm(weights, values[0]).view(1, heads * width)
-        query = rotated[:, :heads].transpose(0, 1)[None]
+            torch.view_as_complex(turned.view(-1, heads + kv_heads, width // 2, 2)).mul_(
+                self._angles[position:end, None]
+            )
+        cache[0, :, position:end] = turned[:, heads:].transpose(0, 1)
+        cache[1, :, position:end] = values.transpose(0, 1)
+        begin = end - mask.shape[1]  # what no new token sees is left out
         attended = F.scaled_dot_product_attention(
-            query, keys, values, attn_mask=mask, scale=sight.scale, enable_gqa=True
+            turned[:, :heads].transpose(0, 1)[None],
+            cache[0, None, :, begin:end],  # [1, kv_heads, seen, width]
+            cache[1, None, :, begin:end],
+            attn_mask=mask,
+            scale=self._scale,
+            enable_gqa=True,
         )
         return attended[0].transpose(0, 1).reshape(-1, heads * width)
 
     def _rms(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.rms_norm(x, (x.shape[-1],), weight, self._eps)
+
+    def _rms_of_one(self, x: Tensor, weight: Tensor) -> Tensor:
+        row = x[0]
+        return (x * weight).mul_((torch.dot(row, row).item() / len(row) + self._eps) ** -0.5)
 
 
 def _mask(position: int, end: int, window: int | None) -> Tensor:
@@ -249,23 +248,35 @@ def _mask(position: int, end: int, window: int | None) -> Tensor:
 def _sight(attention: Any, config: Any) -> _Sight:
     # Mistral's attention reads its window from the config; the others keep what holds for their layer.
     window = config.sliding_window if config.model_type == "mistral" else getattr(attention, "sliding_window", None)
-    return _Sight(attention.scaling, bool(getattr(attention, "use_rope", True)), window)
+    return _Sight(bool(getattr(attention, "use_rope", True)), window)
 
 
-def _layer(layer: Any, widened: _Widened, heads: int, kv_heads: int, gemma: bool) -> _Layer:
+def _layer(layer: Any, make: Callable[..., Product], heads: int, kv_heads: int, gemma: bool) -> _Layer:
     attention, mlp = layer.self_attn, layer.mlp
+    width = attention.head_dim
+    # The numbers that are rotated together, one of each half of a head, are put side by side: as one complex number.
+    for projection in (attention.q_proj, attention.k_proj):
+        projection.weight.data = _paired(projection.weight.data, width)
+        if projection.bias is not None:
+            projection.bias.data = _paired(projection.bias.data, width)
     qk_norm = None
     if hasattr(attention, "q_norm"):
-        qk_norm = torch.stack([attention.q_norm.weight.data] * heads + [attention.k_norm.weight.data] * kv_heads)
+        query, key = (_paired(norm.weight.data, width) for norm in (attention.q_norm, attention.k_norm))
+        qk_norm = torch.stack([query] * heads + [key] * kv_heads)
     return _Layer(
         _norm(layer.input_layernorm, gemma),
-        _fused(attention.q_proj, attention.k_proj, attention.v_proj, widened=widened),
+        _fused(attention.q_proj, attention.k_proj, attention.v_proj, make=make),
         qk_norm,
-        _fused(attention.o_proj, widened=widened),
+        _fused(attention.o_proj, make=make),
         _norm(layer.post_attention_layernorm, gemma),
-        _fused(mlp.gate_proj, mlp.up_proj, widened=widened),
-        _fused(mlp.down_proj, widened=widened),
+        _fused(mlp.gate_proj, mlp.up_proj, make=make),
+        _fused(mlp.down_proj, make=make),
     )
+
+
+def _paired(rows: Tensor, width: int) -> Tensor:
+    """The rows of each head [heads * width, ...] in the order 0, width / 2, 1, width / 2 + 1, ..."""
+    return rows.view(-1, 2, width // 2, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)
 
 
 def _norm(norm: Any, gemma: bool) -> Tensor:
@@ -273,17 +284,18 @@ def _norm(norm: Any, gemma: bool) -> Tensor:
     return norm.weight.data + 1 if gemma else norm.weight.data
 
 
-def _fused(*projections: Any, widened: _Widened) -> _Linear:
+def _fused(*projections: Any, make: Callable[..., Product]) -> Product:
     """One linear map with the outputs of several; their weights are let go of."""
-    weight = torch.cat([projection.weight.data.half() for projection in projections])
+    weight = torch.cat([projection.weight.data for projection in projections])
     biases = [projection.bias.data for projection in projections if projection.bias is not None]
     for projection in projections:
         projection.weight.data = torch.empty(0)
-    return _Linear(weight, torch.cat(biases) if biases else None, widened)
+    return make(weight, torch.cat(biases) if biases else None)
 
 
 def _shared(mine: Any, theirs: Any) -> Any:
     """`theirs` where it is equal, so that both hold one."""
-    if isinstance(mine, _Linear):
-        return mine._replace(weight=_shared(mine.weight, theirs.weight))
-    return theirs if mine is not None and theirs is not None and same(mine, theirs) else mine
+    if mine is None or theirs is None:
+        return mine
+    equal = mine.same(theirs) if isinstance(mine, Product) else same(mine, theirs)
+    return theirs if equal else mine

@@ -36,9 +36,10 @@ _READ = ["GET", "HEAD"]
 
 
 class Answers(Protocol):
-    """What the routes need of `workbench.chat.engine.Engine`. Every method may be called from any thread, `answer`
-    and `load` from one at a time."""
+    """What the routes need of `workbench.chat.engine.Engine`. Every method may be called from any thread; `answer` and
+    `load` from one at a time for the models that are here, and from another one for those that are remote."""
 
+    def is_remote(self, model: str) -> bool: ...
     def models(self) -> list[str]: ...
     def answer(self, question: Question, cancelled: Callable[[], bool]) -> Iterator[Delta]: ...
     def load(self, model: str) -> None: ...
@@ -64,7 +65,12 @@ def create_app(engine: Answers, *, token: str, host: str = "127.0.0.1", activity
     # No pages of documentation: they would load scripts from elsewhere.
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.add_middleware(Guard, token=token, host=host, activity=activity)
-    one_at_a_time = ThreadPoolExecutor(1, thread_name_prefix="answers")  # in the order in which they were asked
+    # One at a time, in the order in which they were asked; a slow server elsewhere keeps nobody waiting here.
+    here = ThreadPoolExecutor(1, thread_name_prefix="answers")
+    elsewhere = ThreadPoolExecutor(1, thread_name_prefix="remote-answers")
+
+    def line_of(model: str) -> ThreadPoolExecutor:
+        return elsewhere if engine.is_remote(model) else here
 
     @app.api_route("/health", methods=_READ)
     async def health() -> dict[str, Any]:
@@ -86,7 +92,7 @@ def create_app(engine: Answers, *, token: str, host: str = "127.0.0.1", activity
 
     @app.post("/v1/load")
     async def load(asked: LoadRequest) -> dict[str, Any]:
-        await asyncio.get_running_loop().run_in_executor(one_at_a_time, engine.load, asked.model)
+        await asyncio.get_running_loop().run_in_executor(line_of(asked.model), engine.load, asked.model)
         return {"model": asked.model, "loaded": True}
 
     @app.post("/v1/embeddings")
@@ -113,7 +119,7 @@ def create_app(engine: Answers, *, token: str, host: str = "127.0.0.1", activity
             top_k=asked.top_k,
             min_similarity=asked.min_similarity,
         )
-        deltas = _in_thread(one_at_a_time, engine, question)
+        deltas = _in_thread(line_of(asked.model), engine, question)
         writer = ChatWriter(asked.model)
         try:
             if not asked.stream:
