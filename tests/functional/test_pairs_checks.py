@@ -15,6 +15,7 @@ from conftest import Ran
 from sample_library import FakeEmbedder, build_with
 
 from workbench.checks import job as checking
+from workbench.checks import near
 from workbench.checks.findings import Detail
 from workbench.checks.words import same_numbers, tokens, wording
 from workbench.jobs.context import Context, StopRequested
@@ -88,6 +89,15 @@ def test_duplicates_are_what_says_the_same_and_nothing_with_another_number(works
     assert (found[2]["near-duplicate"].pair, found[2]["near-duplicate"].size) == (1, 4)
     assert result["clusters"] == 1
     assert result["embedded"] == 4
+
+
+def test_a_large_group_is_searched_instead(workspace, check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near, "EXACT", 3)
+    others = [f"Who keeps the {name} of the harbour, and since when?" for name in ("lamp", "boats", "nets", "ropes")]
+    add(workspace, *map(pair, others), pair(others[1].replace("harbour", "habrour")))
+    check(threshold=0.91)
+    assert names(workspace) == {5: {"near-duplicate"}}
+    assert flags(workspace)[5]["near-duplicate"].pair == 2
 
 
 @pytest.mark.parametrize(

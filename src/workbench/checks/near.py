@@ -165,11 +165,12 @@ def _nearest(
     for start in range(0, len(fresh), _BATCH):
         rows = fresh[start : start + _BATCH]
         found = index.search(vectors[rows].reshape(len(rows), -1), NEIGHBOURS + 1)
+        # One question gives a list, not a matrix; and what is missing is key 0 at a distance that is no number.
         keys, distances = found.keys.reshape(len(rows), -1), found.distances.reshape(len(rows), -1)
-        for row, others, far in zip(rows, keys, distances, strict=True):
-            for other, distance in zip(others, far, strict=True):
-                if row != other and 1 - distance >= least:
-                    yield (int(ids[row]), int(ids[int(other)])), float(1 - distance)
+        for at, rank in np.argwhere(np.isfinite(distances) & (distances <= 1 - least)):
+            row, other = rows[at], int(keys[at, rank])
+            if row != other:
+                yield (int(ids[row]), int(ids[other])), 1 - float(distances[at, rank])
 
 
 def _sharing_words(
