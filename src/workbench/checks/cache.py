@@ -169,18 +169,21 @@ class Cache:
             ids[at], new[at], vectors[at] = id, not compared, vector
         return ids, new, np.zeros((0, 0), np.float16) if vectors is None else vectors
 
-    def signatures(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of all prompts: ids, int64 [n]; which are new, bool [n]; MinHash signatures, uint32 [n, permutations]."""
+    def signatures(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Of all prompts: ids, int64 [n]; which are new, bool [n]; a number for each group, uint64 [n]; MinHash
+        signatures, uint32 [n, permutations]."""
         import numpy as np
 
         count = self.count_prompts()
-        ids, new, signatures = np.zeros(count, np.int64), np.zeros(count, bool), None
-        rows = self._connection.execute("SELECT id, compared, signature FROM prompts ORDER BY id")
-        for at, (id, compared, packed) in enumerate(rows):
+        ids, new, groups = np.zeros(count, np.int64), np.zeros(count, bool), np.zeros(count, np.uint64)
+        signatures = None
+        rows = self._connection.execute("SELECT id, compared, numbers, signature FROM prompts ORDER BY id")
+        for at, (id, compared, numbers, packed) in enumerate(rows):
             signature = np.frombuffer(packed, "<u4")
             signatures = np.zeros((count, len(signature)), np.uint32) if signatures is None else signatures
-            ids[at], new[at], signatures[at] = id, not compared, signature
-        return ids, new, np.zeros((0, 0), np.uint32) if signatures is None else signatures
+            system, counted = np.frombuffer(numbers, "<u8")
+            ids[at], new[at], groups[at], signatures[at] = id, not compared, system ^ (counted << 1), signature
+        return ids, new, groups, np.zeros((0, 0), np.uint32) if signatures is None else signatures
 
     def vectors(self, ids: Sequence[int]) -> dict[int, np.ndarray]:
         """Embeddings of prompts, float16 [dimensions] each."""

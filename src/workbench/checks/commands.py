@@ -67,6 +67,42 @@ def check(
     _start(found, dataset, arguments, follow=follow, json=json)
 
 
+@app.command("flags")
+def flags(
+    dataset: Dataset,
+    flag: Annotated[str, typer.Option(help="Only this flag, e.g. near-duplicate.")] = "any",
+    limit: Annotated[int, typer.Option(min=1, help="Show so many pairs.")] = 50,
+    json: AsJson = False,
+    workspace: InWorkspace = None,
+) -> None:
+    """The flagged pairs of a dataset, and what was found of each. --json shows all of them."""
+    from workbench.checks.findings import Detail
+    from workbench.checks.settings import CheckStore
+    from workbench.pairs.query import ANY, FLAGS, Query
+    from workbench.pairs.selection import Selection
+
+    if flag not in (ANY, *FLAGS):
+        raise UserError(f"{flag!r} is no flag", do=f"Use one of: {', '.join(FLAGS)}.")
+    with CheckStore(find(workspace).database) as store:
+        store.check_dataset(dataset)
+        ids = store.ids(Selection(dataset, query=Query.parse(f"flag:{flag}")))
+        shown = ids if json else ids[:limit]
+        found = store.flags_of(shown)
+    rows = [
+        {"pair": id, "flag": each.name, "says": detail.says, "other": detail.pair, "likeness": detail.likeness}
+        for id in shown
+        for each in found[id]
+        if flag in (ANY, each.name) and (detail := Detail.read(each.detail))
+    ]
+    if json:
+        for row in rows:
+            output.print_json(row)
+        return
+    output.print_table(rows, ["pair", "flag", "says"], empty="No pair has a flag.")
+    if len(shown) < len(ids):
+        output.say(f"{len(shown):,} of {len(ids):,} pairs; --limit shows more.")
+
+
 @app.command("format")
 def format_(
     dataset: Dataset,
@@ -115,7 +151,9 @@ def _start(workspace: Workspace, dataset: str, arguments: dict[str, Any], *, fol
         rows = [{"flag": name, "pairs": count, "": WORDS.get(name, "")} for name, count in result["flags"].items()]
         output.print_table(rows, ["flag", "pairs", ""], empty="Nothing was found.")
         if rows:
-            output.say(f"See them with `workbench pairs list --dataset {dataset} --query flag:{rows[0]['flag']}`.")
+            output.say(
+                f"See which with `workbench pairs flags {dataset}`, or on the Pairs screen with the query flag:any."
+            )
 
 
 def _show_examples(workspace: Workspace, dataset: str, threshold: float | None, *, json: bool) -> None:

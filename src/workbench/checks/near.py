@@ -165,28 +165,40 @@ def _nearest(
     for start in range(0, len(fresh), _BATCH):
         rows = fresh[start : start + _BATCH]
         found = index.search(vectors[rows].reshape(len(rows), -1), NEIGHBOURS + 1)
+        # One question gives a list, not a matrix; and what is missing is key 0 at a distance that is no number.
         keys, distances = found.keys.reshape(len(rows), -1), found.distances.reshape(len(rows), -1)
-        for row, others, far in zip(rows, keys, distances, strict=True):
-            for other, distance in zip(others, far, strict=True):
-                if row != other and 1 - distance >= least:
-                    yield (int(ids[row]), int(ids[int(other)])), float(1 - distance)
+        for at, rank in np.argwhere(np.isfinite(distances) & (distances <= 1 - least)):
+            row, other = rows[at], int(keys[at, rank])
+            if row != other:
+                yield (int(ids[row]), int(ids[other])), 1 - float(distances[at, rank])
 
 
-def _sharing_words(ids: np.ndarray, new: np.ndarray, packed: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Pairs of which one is new and that fall into the same bucket of a band; each at most once a band."""
+def _sharing_words(
+    ids: np.ndarray, new: np.ndarray, groups: np.ndarray, packed: np.ndarray
+) -> Iterator[tuple[int, int]]:
+    """Pairs of which one is new and that fall into the same bucket of a band, each once; without those that were
+    compared exactly within their group."""
     import numpy as np
 
-    for band in range(0, packed.shape[1] if len(ids) else 0, ROWS):
-        columns = [packed[:, band + at] for at in range(ROWS)]
+    if not len(ids):
+        return
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    exact = sizes[group] <= EXACT
+    bands = packed.reshape(len(packed), -1, ROWS)
+    for band in range(bands.shape[1]):
+        columns = [bands[:, band, at] for at in range(ROWS)]
         order = np.lexsort(columns)
-        same = np.ones(max(0, len(order) - 1), bool)
+        same = np.ones(len(order) - 1, bool)
         for column in columns:
             same &= column[order[1:]] == column[order[:-1]]
-        alike = same.copy()
-        for apart in range(1, _BUCKET + 1):  # `alike`: from here on `apart` neighbours share the bucket
+        alike = same  # from each row on, so many neighbours share the bucket as are `apart`
+        for apart in range(1, min(_BUCKET, len(order) - 1) + 1):
             first, second = order[:-apart][alike], order[apart:][alike]
-            close = (new[first] | new[second]) & ((packed[first] == packed[second]).mean(axis=1) >= FLOOR)
-            yield from zip(ids[first[close]].tolist(), ids[second[close]].tolist(), strict=True)
+            wanted = (new[first] | new[second]) & ~(exact[first] & (group[first] == group[second]))
+            first, second = first[wanted], second[wanted]
+            wanted = (packed[first] == packed[second]).mean(axis=1) >= FLOOR
+            wanted &= ~(bands[first, :band] == bands[second, :band]).all(axis=2).any(axis=1)  # an earlier band told
+            yield from zip(ids[first[wanted]].tolist(), ids[second[wanted]].tolist(), strict=True)
             alike = alike[:-1] & same[apart:]
 
 

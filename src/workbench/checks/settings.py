@@ -100,13 +100,12 @@ class CheckStore(PairStore):
         """For each of these prompts the first pair of the dataset that has it and is not rejected, where there is
         one."""
         found: dict[bytes, int] = {}
-        for prompt in prompts:
-            row = self._connection.execute(
-                "SELECT min(id) FROM pairs WHERE dataset = ? AND key BETWEEN ? AND ? AND status <> 'rejected'",
-                (dataset, prompt, prompt + b"\xff" * 16),
-            ).fetchone()
-            if row[0] is not None:
-                found[prompt] = row[0]
+        statement = "SELECT min(id) FROM pairs WHERE dataset = ? AND key BETWEEN ? AND ? AND status <> 'rejected'"
+        with self._errors():
+            for prompt in prompts:
+                row = self._connection.execute(statement, (dataset, prompt, prompt + b"\xff" * 16)).fetchone()
+                if row[0] is not None:
+                    found[prompt] = row[0]
         return found
 
     def set_clusters(self, dataset: str, clusters: Mapping[bytes, bytes]) -> None:
