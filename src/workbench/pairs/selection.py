@@ -10,7 +10,6 @@ from workbench.pairs.pair import as_text, split_source
 from workbench.pairs.query import ANY, NO_QUERY, Query, Term
 
 _MAX_WORDS = 32  # more words than this narrow a search no further
-_BEGINNING = 3  # letters from which on the last word of a search may be a beginning: of shorter ones there are too many
 _TOKENS = "(SELECT tokens FROM pair_lengths AS l WHERE l.pair = pairs.id AND l.key = pairs.key)"
 _NUMBERS = {"tokens": _TOKENS, "chars": "pairs.chars", "id": "pairs.id"}
 
@@ -22,8 +21,8 @@ class Selection:
     dataset: str | None = None
     status: str | None = None
     search: str = ""
-    """Words that all occur in prompt, answers or note, in any order; the last one may be a beginning of three letters
-    or more. Case and accents do not count. A word without letters and digits (`=>`) is looked for as it stands."""
+    """Words that all occur in prompt, answers or note, in any order; the last one may be a beginning. Case and accents
+    do not count. A word without letters and digits (`=>`) is looked for as it stands."""
     tag: str | None = None
     query: Query = NO_QUERY
     """What the query line asks for, besides the above."""
@@ -95,9 +94,8 @@ class Conditions:
         words = words[:_MAX_WORDS]
         seen = [word for word in words if _is_seen(word)]
         if seen:
-            begins = sum(map(str.isalnum, seen[-1])) >= _BEGINNING
-            self._words.append(" ".join(map(_phrase, seen)) + ("*" if begins else ""))
-            self.beginning = seen[-1] if begins else self.beginning
+            self._words.append(" ".join(map(_phrase, seen)) + "*")
+            self.beginning = seen[-1]
         self.filters += [self._literal(word) for word in words if not _is_seen(word)]
 
     def _literal(self, text: str) -> str:
