@@ -65,6 +65,13 @@ class PairBrowser(PairLister):
             self._before_typing = self._filter.query
             line.open()
             self._read_facets()
+            self.run_worker(self._prepare_search, group="pairs-search", exclusive=True, exit_on_error=False)
+
+    async def _prepare_search(self) -> None:
+        """See that words find every pair: a large import leaves their index for later, and may have been ended there."""
+        if waiting := await self._aside.do(lambda store: store.unsearched()):
+            self.app.tell(f"The search is being prepared: words do not find {waiting:,} of the pairs yet.")
+            await self._aside.do(lambda store: store.catch_up())
 
     def _read_facets(self) -> None:
         """What the query line completes: read when it is opened, if something has changed."""

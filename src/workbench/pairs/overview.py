@@ -111,14 +111,11 @@ class OverviewReader(PairReader):
 
     def tags(self, dataset: str) -> dict[str, int]:
         """Pairs of each tag, the most frequent first."""
-        return self._counts("value", "pairs, json_each(pairs.tags)", dataset, "AND tags <> '[]'")
+        return self._counts("tag", "pair_tags", dataset)
 
     def sources(self, dataset: str) -> dict[str, int]:
         """Pairs of each file that they came from, the most frequent first."""
-        # file.jsonl:17 counts for file.jsonl, in SQL: a million lines of a file are a million sources.
-        cut = "rtrim(source, '0123456789')"
-        file = f"CASE WHEN source GLOB '?*:[0-9]*' AND {cut} GLOB '?*:' THEN substr({cut}, 1, length({cut}) - 1)"
-        found = self._counts(f"{file} ELSE source END", "pairs", dataset)
+        found = self._counts("source", "pairs", dataset)
         return {source or _NO_SOURCE: number for source, number in found.items()}
 
     def flags(self, dataset: str) -> dict[str, int]:
@@ -126,7 +123,7 @@ class OverviewReader(PairReader):
         return self._counts("flag", "pair_flags JOIN pairs ON pairs.id = pair_flags.pair", dataset)
 
     def lengths(self, dataset: str) -> Lengths:
-        """Of all pairs the tokens that the checks counted; where they counted none, the characters of a sample."""
+        """Of all pairs the tokens that the checks counted; where they counted none, the characters."""
         total = self._rows("SELECT count(*) FROM pairs WHERE dataset = :dataset", {"dataset": dataset})[0][0]
         counted = self._rows(
             "SELECT tokens, count(*) FROM pairs JOIN pair_lengths AS l ON l.pair = pairs.id AND l.key = pairs.key"
@@ -136,9 +133,7 @@ class OverviewReader(PairReader):
         counts = {row[0]: row[1] for row in counted}
         if not counts:
             counted = self._rows(
-                "SELECT length(prompt) + length(answer) AS chars, count(*) FROM pair_texts"
-                f" WHERE id IN ({_SAMPLED}) GROUP BY chars ORDER BY chars",
-                {"dataset": dataset, "sample": SAMPLE},
+                "SELECT chars, count(*) FROM pairs WHERE dataset = :dataset GROUP BY chars", {"dataset": dataset}
             )
             counts = {row[0]: row[1] for row in counted}
             return Lengths("characters", counts, total - sum(counts.values()))
@@ -147,7 +142,7 @@ class OverviewReader(PairReader):
     def openings(self, dataset: str) -> Openings:
         """How the answers of a sample begin: the completions, and the better answers of preference pairs."""
         rows = self._rows(
-            f"SELECT substr(coalesce(completion, chosen), 1, {_LOOK}) FROM pairs WHERE id IN ({_SAMPLED})",
+            f"SELECT substr(coalesce(completion, chosen), 1, {_LOOK}) FROM pair_rows WHERE id IN ({_SAMPLED})",
             {"dataset": dataset, "sample": SAMPLE},
         )
         counts = Counter(" ".join(row[0].split()[:_OPENING]) for row in rows)
@@ -157,14 +152,14 @@ class OverviewReader(PairReader):
         """A sample of the dataset's prompts, each by the first 16 bytes of its pairs' keys."""
         rows = self._rows(
             "SELECT key, (SELECT json_extract(value, '$.content') FROM json_each(messages) ORDER BY key DESC LIMIT 1)"
-            f" FROM pairs WHERE id IN ({_SAMPLED})",
+            f" FROM pair_rows WHERE id IN ({_SAMPLED})",
             {"dataset": dataset, "sample": most},
         )
         return {row[0][:16]: row[1] for row in rows}
 
-    def _counts(self, what: str, tables: str, dataset: str, more: str = "") -> dict[str, int]:
+    def _counts(self, what: str, tables: str, dataset: str) -> dict[str, int]:
         rows = self._rows(
-            f"SELECT {what} AS what, count(*) FROM {tables} WHERE dataset = :dataset {more}"
+            f"SELECT {what} AS what, count(*) FROM {tables} WHERE dataset = :dataset"
             " GROUP BY what ORDER BY count(*) DESC, what",
             {"dataset": dataset},
         )
