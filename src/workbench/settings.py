@@ -22,8 +22,8 @@ class ServerSettings(_Section):
     port: int = Field(default=0, ge=0, le=65535)
     """TCP port; 0 takes a free one."""
     weights: Literal["float16", "int8"] = "float16"
-    """How the server holds weights of the Llama family, without a GPU. int8: half the memory and faster, but every
-    product is off by about 1 %, so that other words may be chosen."""
+    """How the server holds weights of the Llama family, without a GPU. int8: half the memory, but every product is off
+    by about 1 %, so that other words may be chosen."""
 
 
 class LibrarySettings(_Section):

@@ -68,8 +68,10 @@ class Copies:
         """Bytes that are held: weights (with the cache of the prompt in work), and beginnings of earlier prompts."""
         return {"weights": self._bytes(), "prefixes": self._prefixes.bytes}
 
-    def get(self, base: str, run: str | None) -> Copy:
+    def get(self, base: str, run: str | None, weights: str = "float16") -> Copy:
         """The model of a base and an adapter (the name of its run); loaded again if its files have changed.
+
+        `weights` are float16 or int8, for models that the lean decoder knows.
 
         Raises:
             UnknownModel: there is no such base or run here.
@@ -81,7 +83,6 @@ class Copies:
             raise UnknownModel(
                 f"the model {base!r} is not on this machine", do=f"Fetch it with `workbench models fetch {base}`."
             )
-        weights = self._workspace.settings().server.weights
         stamp = (weights, self._stamp(folder, run))
         held = self._held.get(key)
         if held is None or held.stamp != stamp:

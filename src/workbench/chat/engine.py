@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psutil
@@ -63,7 +64,7 @@ class Engine:
         self._retrieval = Retrieval(workspace)
         self._remotes = Remotes()
         self._copies: Copies | None = None  # its module imports torch, which takes seconds
-        self._busy = False
+        self._at_work = 0
         self._loading: str | None = None
         self._last: Figures | None = None
         self._settings_read: tuple[object, Settings] | None = None
@@ -99,7 +100,7 @@ class Engine:
             "memory": self._copies.memory() if self._copies else {},
             "memory_bytes": psutil.Process().memory_info().rss,
             "indexes": self._retrieval.opened(),
-            "busy": self._busy,
+            "busy": self._at_work > 0,
             "tokens_per_second": self._last.tokens_per_second if self._last else None,
             "seconds_to_first_token": self._last.seconds_to_first_token if self._last else None,
         }
@@ -110,15 +111,12 @@ class Engine:
 
     def load(self, model: str) -> None:
         """Have a hybrid ready; see `answer` for the errors."""
-        self._busy = True
-        try:
+        with self._working():
             hybrid = _parse(model)
             if self._remote(hybrid) is None:
                 self._loaded(hybrid)
             elif hybrid.rag:
                 self._retrieval.load(hybrid.rag)
-        finally:
-            self._busy = False
 
     def search(self, index: str, query: str, k: int, mode: str, filter: Filter | None = None) -> list[Hit]:
         """The k best passages of an index; see `Retrieval.search`."""
@@ -139,11 +137,19 @@ class Engine:
             UnknownModel: there is no such hybrid here.
             UserError: something of it is damaged, or the question is too long for it.
         """
-        self._busy = True
-        try:
+        with self._working():
             yield from self._answer(question, cancelled)
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Busy meanwhile; an answer from here and one from elsewhere may be under way at once."""
+        with self._lock:
+            self._at_work += 1
+        try:
+            yield
         finally:
-            self._busy = False
+            with self._lock:
+                self._at_work -= 1
 
     def _answer(self, question: Question, cancelled: Callable[[], bool]) -> Iterator[Delta]:
         hybrid, settings = _parse(question.model), self._settings()
@@ -273,7 +279,7 @@ class Engine:
             self._copies = Copies(self._workspace, self._room)
         self._loading = str(Hybrid(hybrid.base, hybrid.lora))
         try:
-            return self._copies.get(hybrid.base, hybrid.lora)
+            return self._copies.get(hybrid.base, hybrid.lora, self._settings().server.weights)
         finally:
             self._loading = None
 

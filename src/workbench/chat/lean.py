@@ -16,7 +16,7 @@ from torch import Tensor
 
 from workbench.chat.decode import Decoder, context_length, same
 from workbench.chat.prefixes import Block, Prefixes
-from workbench.chat.products import Product, kind
+from workbench.chat.products import Product, has_fbgemm, kind
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -58,7 +58,7 @@ class LeanDecoder(Decoder):
 
     def __init__(self, model: PreTrainedModel, prefixes: Prefixes | None = None, weights: str = "float16") -> None:
         assert self.knows(model)
-        self.path = "lean" if weights == "float16" else f"lean, {weights}"
+        self.path = "lean, int8" if weights == "int8" and has_fbgemm() else "lean"
         super().__init__(context_length(model), prefixes)
         config, decoder = model.config, model.model
         self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads

@@ -151,8 +151,8 @@ def _card(card: Card, splits: Sequence[_Split], columns: Sequence[str], sources:
         yield f"| {split.name} | {split.rows:,} |"
     yield ""
     if len(splits) > 1 or card.test_size:
-        yield f"Held out for the split eval is a share of {card.test_size:g}, by a hash of each prompt alone: pairs"
-        yield "with the same prompt are on the same side, and a pair stays on its side whatever is added.\n"
+        yield f"Held out for the split eval is a share of {card.test_size:g}, by a hash of the prompt: pairs with the"
+        yield "same prompt, or with prompts found to be nearly the same, are on the same side.\n"
     yield f"Columns: {', '.join(f'`{name}`' for name in columns)}.\n"
     yield "## Source\n"
     named = [(source, number) for source, number in sources.most_common(_SOURCES) if source]

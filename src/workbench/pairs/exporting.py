@@ -17,7 +17,7 @@ from workbench.pairs.forms import EXTRAS, FORMS, Form
 from workbench.pairs.pair import STATUSES, Pair
 from workbench.pairs.readers import FORMATS
 from workbench.pairs.reading import Shape
-from workbench.pairs.split import is_eval
+from workbench.pairs.split import group_of, is_eval
 from workbench.pairs.store import PairStore
 
 TEST_SIZE = 0.05
@@ -96,7 +96,11 @@ def export(
             with files.replacing(path) as aside:
                 _WRITERS[file_format](aside, ({**write(pair), **_extras(pair)} for pair in pairs()), columns)
         else:
-            rows = ((is_eval(pair.key, test_size), {**write(pair), **_extras(pair)}, pair.source) for pair in pairs())
+            clusters = store.clusters(dataset)  # near-duplicates are on one side, as in a run
+            rows = (
+                (is_eval(group_of(pair.key, clusters), test_size), {**write(pair), **_extras(pair)}, pair.source)
+                for pair in pairs()
+            )
             card = dataset_folder.Card(dataset, form, status, test_size)
             dataset_folder.write(path, rows, columns, card)
     except OSError as error:
