@@ -84,6 +84,17 @@ def test_no_question_is_a_syntax_error(question: str, docs: Path, tmp_path: Path
     assert ask(Index(tmp_path / "i"), question)
 
 
+def test_passages_are_looked_up_one_by_one_however_many_documents_there_are(docs: Path, tmp_path: Path) -> None:
+    build_with(tmp_path / "index", [docs])
+    with Store(tmp_path / "index") as store:
+        asked: list[str] = []
+        store._database.set_trace_callback(asked.append)
+        assert store.live_chunks([1, 2]).keys() == {1, 2}
+        store._database.set_trace_callback(None)
+        plan = store._database.execute(f"EXPLAIN QUERY PLAN {asked[-1]}").fetchall()
+    assert plan[0]["detail"].startswith("SEARCH chunks USING INTEGER PRIMARY KEY")
+
+
 def test_update_embeds_only_what_changed_and_removes_what_is_gone(docs: Path, tmp_path: Path) -> None:
     embedder = FakeEmbedder()
     build_with(tmp_path / "i", [docs], embedder)

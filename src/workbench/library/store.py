@@ -527,8 +527,8 @@ class Store:
         """Live chunks with the name and title of their documents, by id; those that are gone are absent."""
         wanted = list(ids)
         rows = self._database.execute(
-            "SELECT chunks.*, name, title FROM chunks JOIN documents ON documents.id = document"
-            f" WHERE live = 1 AND chunks.id IN ({', '.join('?' * len(wanted))})",
+            # In that order: by itself SQLite goes through all documents and their chunks, 80 ms of a million.
+            f"SELECT chunks.*, name, title {_LIVE} WHERE chunks.id IN ({', '.join('?' * len(wanted))})",
             wanted,
         )
         return {row["id"]: row for row in rows}
