@@ -85,7 +85,7 @@ def test_no_question_is_a_syntax_error(question: str, docs: Path, tmp_path: Path
 
 
 def test_passages_are_looked_up_one_by_one_however_many_documents_there_are(docs: Path, tmp_path: Path) -> None:
-    build_with(tmp_path / "index", [docs])
+    build_with(tmp_path / "index", [docs], FakeEmbedder())
     with Store(tmp_path / "index") as store:
         asked: list[str] = []
         store._database.set_trace_callback(asked.append)
