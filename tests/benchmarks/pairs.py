@@ -4,8 +4,9 @@
 
 The pairs are made of the rows of a JSONL file with `question` and `answer` (GSM8K's), each with the number of its copy
 in the question, one of eight sources, a tag for one in ten. Stages: import, again (the same file), open, page, sort,
-filter, search, counts, edit, undo, export, datasets. All but the last two take their pairs from what import brought; a
-FOLDER that is given is kept, so that stages can be run one by one, otherwise everything is removed in the end.
+filter, search, counts, edit, undo, scroll (the app, from a key to what is painted), export, datasets. All but the last
+take their pairs from what import brought; a FOLDER that is given is kept, so that stages can be run one by one,
+otherwise everything is removed in the end.
 
 Reads are told as the median of seven and the slowest of them, which is mostly the first. Beside a figure stands
 what is wanted of it.
@@ -14,6 +15,7 @@ what is wanted of it.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import shutil
@@ -33,9 +35,11 @@ from workbench.pairs.query import Query
 from workbench.pairs.reading import PairReader
 from workbench.pairs.selection import Selection
 from workbench.pairs.store import PairStore
+from workbench.workspace import Workspace, init
 
 STAGES = (
-    "import", "again", "open", "page", "sort", "filter", "search", "counts", "edit", "undo", "export", "datasets",
+    "import", "again", "open", "page", "sort", "filter", "search", "counts", "edit", "undo", "scroll", "export",
+    "datasets",
 )  # fmt: skip
 NAME = "gsm8k"
 SOURCES, TAGGED, FLAGGED = 8, 10, 20  # files; every tenth pair has the tag, every twentieth a flag
@@ -189,6 +193,54 @@ def change(stage: str, database: Path) -> None:
         show(stage, "and that undone", f"{seconds[0]:.2f} s")
 
 
+async def scroll(workspace: Workspace) -> None:
+    """The Pairs screen at 100x30: the time from a key to what is painted after it."""
+    from textual import events
+
+    from screens.app import WorkbenchApp
+    from screens.widgets.pair_table import PairTable
+
+    app = WorkbenchApp(workspace)
+    painted, display = 0, app._display
+
+    def counted(*arguments: Any) -> None:
+        nonlocal painted
+        painted += 1
+        display(*arguments)
+
+    async def until(what: Callable[[], bool]) -> None:
+        while not what():
+            await asyncio.sleep(0.001)
+
+    async with app.run_test(size=(100, 30)) as pilot:
+        setattr(app, "_display", counted)  # noqa: B010
+        await pilot.pause()
+
+        def press(key: str) -> None:
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+
+        press("escape")
+        with timed() as seconds:
+            press("2")
+            await until(lambda: bool(app.screen.query(PairTable)) and bool(app.screen.query_one(PairTable).ids))
+        show("scroll", "from the key 2 to the first rows", f"{seconds[0] * 1000:,.0f} ms", wanted="1,000 ms")
+        table = app.screen.query_one(PairTable)
+        await until(lambda: app.screen.listing.complete)  # type: ignore[attr-defined]
+        for what, key in (("a row down", "j"), ("a page down", "ctrl+d"), ("a row up from the end", "k")):
+            if what.endswith("end"):
+                press("G")
+                await pilot.pause(0.3)
+            taken = []
+            for _ in range(100):
+                was, row = painted, table.cursor
+                with timed() as seconds:
+                    press(key)
+                    await until(lambda was=was, row=row: painted > was and table.cursor != row)
+                taken.append(seconds[0] * 1000)
+            worst = f"{sorted(taken)[94]:.1f} ms (95 %)"
+            show("scroll", what, f"{statistics.median(taken):.1f} ms", worst, "33 ms, a frame")
+
+
 def write(database: Path, folder: Path) -> None:
     """All pairs, to each kind of file."""
     with PairStore(database) as store:
@@ -244,7 +296,8 @@ def main() -> None:
     folder = options.folder or Path(tempfile.mkdtemp(prefix="pairs-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        path, database = folder / f"pairs-{options.pairs}.jsonl", folder / f"pairs-{options.pairs}.sqlite"
+        workspace = init(folder / f"workspace-{options.pairs}")
+        path, database = folder / f"pairs-{options.pairs}.jsonl", workspace.database
         make(options.rows, path, options.pairs)
         size = path.stat().st_size / 1e6
         print(f"{options.pairs:,} pairs, {size:,.0f} MB of JSONL")
@@ -252,13 +305,15 @@ def main() -> None:
         for stage in (stage for stage in STAGES if stage in stages):
             match stage:
                 case "import":
-                    for old in folder.glob(f"{database.name}*"):
+                    for old in database.parent.glob(f"{database.name}*"):
                         old.unlink()
                     bring(stage, database, path, options.pairs)
                 case "again":
                     bring(stage, database, path, options.pairs)
                 case "edit" | "undo":
                     change(stage, database)
+                case "scroll":
+                    asyncio.run(scroll(workspace))
                 case "export":
                     write(database, folder)
                 case "datasets":
