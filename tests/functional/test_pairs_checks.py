@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import Ran
 from sample_library import FakeEmbedder, build_with
@@ -98,6 +99,17 @@ def test_a_large_group_is_searched_instead(workspace, check, monkeypatch: pytest
     check(threshold=0.91)
     assert names(workspace) == {5: {"near-duplicate"}}
     assert flags(workspace)[5]["near-duplicate"].pair == 2
+
+
+def test_of_a_large_group_that_is_all_alike_the_nearest_are_looked_at_and_it_can_be_stopped(monkeypatch) -> None:
+    monkeypatch.setattr(near, "_BATCH", 64)
+    angles = np.linspace(0, 0.5, 300)
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float16)
+    blocks = list(near._within(np.arange(300), np.ones(300, bool), vectors))
+    found = {tuple(sorted(pair)) for block, _ in blocks for pair, _ in block}
+    assert [rows for _, rows in blocks] == [64, 64, 64, 64, 44], "between two the check can be stopped"
+    assert len(found) <= 300 * near.MOST
+    assert {(at, at + 1) for at in range(299)} <= found
 
 
 @pytest.mark.parametrize(
