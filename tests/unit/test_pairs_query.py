@@ -175,6 +175,10 @@ def test_facets_flags_and_lengths(store: PairStore) -> None:
     assert store.tokens_of([1, 4]) == {1: 600}
     store.edit(1, completion="Another one.")
     assert store.tokens_of([1]) == {}  # counted before the edit
+    flagged = Selection("d", query=Query.parse("flag:near-duplicate"))
+    assert (store.flags_of([1]), store.facets("d").flags["near-duplicate"], list(store.ids(flagged))) == ({}, 1, [3])
+    store.undo()
+    assert (len(store.flags_of([1])), list(store.ids(flagged))) == (1, [1, 3])  # of this text it was found
 
 
 def test_a_check_replaces_what_it_found_and_no_other_check_does(store: PairStore) -> None:

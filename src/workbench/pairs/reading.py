@@ -179,14 +179,17 @@ class PairReader:
         return Facets(
             statuses=dict.fromkeys(STATUSES, 0) | counts("status"),
             tags=counts("tag", table="pair_tags AS pairs"),
-            flags=counts("flag", table="pair_flags CROSS JOIN pairs ON pairs.id = pair_flags.pair"),
+            flags=counts("flag", table="pair_flags AS f CROSS JOIN pairs ON pairs.id = f.pair AND pairs.key = f.key"),
             sources={source: number for source, number in counts("source").items() if source},
         )
 
     def flags_of(self, ids: Iterable[int]) -> dict[int, tuple[Flag, ...]]:
-        """What the checks found of these pairs; those without a flag are left out."""
+        """What the checks found of these pairs as they are now; those without a flag are left out."""
         flags: dict[int, tuple[Flag, ...]] = {}
-        statement = f"SELECT pair, flag, detail FROM pair_flags WHERE pair IN ({IDS}) ORDER BY pair, flag"
+        statement = (
+            "SELECT pair, flag, detail FROM pair_flags AS f JOIN pairs ON pairs.id = f.pair AND pairs.key = f.key"
+            f" WHERE pair IN ({IDS}) ORDER BY pair, flag"
+        )
         for pair, flag, detail in self._rows(statement, {"ids": json.dumps(list(ids))}):
             flags[pair] = (*flags.get(pair, ()), Flag(flag, detail))
         return flags

@@ -311,4 +311,11 @@ MIGRATIONS = [
         ) WITHOUT ROWID;
         """,
     ),
+    (
+        "0004-flags",
+        """
+        ALTER TABLE pair_flags ADD COLUMN key BLOB; -- pairs.key when it was found: of another text it tells nothing
+        UPDATE pair_flags SET key = (SELECT key FROM pairs WHERE pairs.id = pair);
+        """,
+    ),
 ]

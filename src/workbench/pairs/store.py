@@ -225,7 +225,8 @@ class PairStore(PairReader):
     ) -> int:
         """Replace all that a check found in a dataset; how many flags it has now found.
 
-        Flags can be found again, so this is no undo step; and they go with their pair.
+        Flags can be found again, so this is no undo step; and they go with their pair. When its text is edited they
+        count no longer, until the edit is undone.
 
         Args:
             dataset: its name.
@@ -242,8 +243,8 @@ class PairStore(PairReader):
                 {**parameters, "ids": json.dumps(list(pairs or ()))},
             )
             found = self._connection.execute(
-                """INSERT OR REPLACE INTO pair_flags (pair, flag, detail, "check")
-                SELECT pairs.id, value ->> 1, value ->> 2, :check FROM json_each(:rows) AS given
+                """INSERT OR REPLACE INTO pair_flags (pair, flag, detail, "check", key)
+                SELECT pairs.id, value ->> 1, value ->> 2, :check, pairs.key FROM json_each(:rows) AS given
                 CROSS JOIN pairs ON pairs.id = given.value ->> 0 WHERE dataset = :dataset""",
                 parameters,
             ).rowcount
