@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Ran
+from jinja2 import TemplateError
 from sample_library import FakeEmbedder, build_with
 
 from workbench.checks import job as checking
@@ -25,6 +26,7 @@ from workbench.models import embed
 from workbench.pairs.pair import NewPair
 from workbench.pairs.split import group_of, is_eval
 from workbench.pairs.store import PairStore
+from workbench.training import data
 from workbench.workspace import Workspace
 
 CLIPS = "Natalia sold clips to 48 of her friends in April, and then half as many in May. How many clips did she sell?"
@@ -258,6 +260,25 @@ def test_lengths_and_the_recipe(workspace, check) -> None:
     with PairStore(workspace.database) as store:
         assert [tokens > 128 for tokens in store.tokens_of([1, 2]).values()] == [False, True]
         assert list(store.ids(status=None, search="")) == [1, 2]
+
+
+def test_a_pair_that_the_chat_template_refuses_is_flagged_and_the_others_are_checked(
+    workspace, check, monkeypatch
+) -> None:
+    def refuse(frozen: data.FrozenPair, *given: Any, **more: Any) -> Any:
+        if len(frozen.messages) == 2:
+            raise TemplateError("Conversation roles must alternate")
+        return encode(frozen, *given, **more)
+
+    encode = data.encode
+    monkeypatch.setattr(data, "encode", refuse)
+    odd = [{"role": "user", "content": "One."}, {"role": "user", "content": "Two."}]
+    add(workspace, NewPair(messages=odd, completion="Aye."), pair("Short?"))
+    check()
+    assert names(workspace) == {1: {"format"}}
+    assert flags(workspace)[1]["format"].says.endswith("refuses its turns: Conversation roles must alternate")
+    with PairStore(workspace.database) as store:
+        assert list(store.tokens_of([1, 2])) == [2]
 
 
 def test_between_datasets(workspace, check) -> None:

@@ -13,7 +13,7 @@ from workbench.checks import clusters, leaks, near, passages
 from workbench.checks.cache import Cache
 from workbench.checks.findings import Detail
 from workbench.checks.settings import CheckSettings, CheckStore
-from workbench.checks.texts import Model, TextChecks, flag, from_json, to_json
+from workbench.checks.texts import Model, NotRendered, TextChecks, flag, from_json, to_json
 from workbench.errors import UserError
 from workbench.jobs.context import Context
 from workbench.models.local import ensure, fingerprint, local_folder
@@ -174,6 +174,8 @@ class _Check:
                 level="warning",
             )
             return None
+        from jinja2 import TemplateError
+
         from workbench.models.load import control_strings, load_tokenizer
         from workbench.training.data import FrozenPair, encode
 
@@ -181,7 +183,10 @@ class _Check:
 
         def tokens(pair: Pair) -> int:
             frozen = FrozenPair(pair.key, pair.messages, pair.answer, "", False, [], rejected=pair.rejected)
-            example, _ = encode(frozen, tokenizer, system=system, max_length=_WHOLE)
+            try:
+                example, _ = encode(frozen, tokenizer, system=system, max_length=_WHOLE)
+            except TemplateError as error:  # turns that do not alternate, say
+                raise NotRendered(f"{error}"[:200]) from None
             assert example
             return len(example.prompt_ids) + max(map(len, example.answers))
 

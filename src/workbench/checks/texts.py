@@ -18,7 +18,7 @@ from workbench.checks.settings import CheckSettings
 from workbench.pairs.pair import Pair
 from workbench.text import for_template
 
-VERSION = 1
+VERSION = 2
 """Raised when a check finds something else in the same text, so that all pairs are checked again."""
 LONGER = 2.0
 """A chosen answer so many times as long as the rejected one is preferred for its length, perhaps."""
@@ -35,7 +35,11 @@ class Model:
     """Tells the tokenizer, and the system prompt, from others."""
     control_strings: tuple[str, ...]
     tokens: Callable[[Pair], int]
-    """How many tokens training would count."""
+    """How many tokens training would count. Raises NotRendered."""
+
+
+class NotRendered(Exception):
+    """The chat template has no words for a pair's turns; the message tells why."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,14 @@ class TextChecks:
             if told := list(dict.fromkeys(kinds)):
                 more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
                 flags.append((flag, ", ".join(told[:_SHOWN]) + more))
-        return Found(self._model.tokens(pair) if self._model else None, language, sure, flags)
+        tokens = None
+        try:
+            tokens = self._model.tokens(pair) if self._model else None
+        except NotRendered as error:
+            told = [says for name, says in flags if name == "format"]
+            flags = [each for each in flags if each[0] != "format"]
+            flags.append(("format", "; ".join([*told, f"the model's chat template refuses its turns: {error}"])))
+        return Found(tokens, language, sure, flags)
 
     def _sides(self, pair: Pair, answers: list[str]) -> list[tuple[str, str]]:
         flags = []
