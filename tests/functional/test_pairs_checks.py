@@ -23,7 +23,7 @@ from workbench.checks.words import same_numbers, tokens, wording
 from workbench.jobs.context import Context, StopRequested
 from workbench.jobs.folder import JobFolder, Status
 from workbench.models import embed
-from workbench.pairs.pair import NewPair
+from workbench.pairs.pair import UNDECIDED, NewPair
 from workbench.pairs.split import group_of, is_eval
 from workbench.pairs.store import PairStore
 from workbench.training import data
@@ -233,6 +233,7 @@ def test_each_pair_by_itself(workspace, check) -> None:
         NewPair(**both, chosen=long, rejected="Short."),
         NewPair(**both, chosen="the same", rejected="The same."),
     )
+    add(workspace, NewPair(**both, chosen=long + "More.", rejected="Curt.", tags=(UNDECIDED,)), status="pending")
     result = check()
     found = names(workspace)
     assert {number: found[number] - {"contradiction", "near-duplicate"} for number in sorted(found)} == {
@@ -245,6 +246,7 @@ def test_each_pair_by_itself(workspace, check) -> None:
         **{number: set() for number in found if number in (8, 9, 10)},
         11: {"length-bias"},
         12: {"identical-sides"},
+        **{number: set() for number in found if number == 13},  # which one is chosen nobody has said
     }
     said = flags(workspace)[5]["personal-data"].says
     assert re.fullmatch(r"e-mail: jane…, card number: 4111…, phone: \+1 4…", said), "masked: a flag is no second copy"

@@ -13,7 +13,7 @@ from workbench.checks import clusters, leaks, near, passages
 from workbench.checks.cache import Cache
 from workbench.checks.findings import Detail
 from workbench.checks.settings import CheckSettings, CheckStore
-from workbench.checks.texts import Model, NotRendered, TextChecks, flag, from_json, to_json
+from workbench.checks.texts import Model, NotRendered, TextChecks, flag, from_json, length_bias, to_json
 from workbench.errors import UserError
 from workbench.jobs.context import Context
 from workbench.models.local import ensure, fingerprint, local_folder
@@ -37,8 +37,8 @@ def run(context: Context) -> dict[str, Any]:
 
     Returns:
         dataset, pairs, checked (pairs that were new to the checks), embedded (prompts that were), flags (how many pairs
-        have each), clusters, longer_chosen (share of preference pairs whose chosen side is the longer one; None where
-        there are none), and seconds by stage.
+        have each), clusters, longer_chosen (share of the decided preference pairs whose chosen side is the longer one;
+        None where there are none), and seconds by stage.
     """
     arguments, dataset = context.arguments, context.arguments["dataset"]
     with CheckStore(context.workspace.database) as store, Cache(context.workspace) as cache:
@@ -141,7 +141,9 @@ class _Check:
                     spoken[each.language] += 1
                     if each.sure >= _SURE:
                         languages[pair.id] = each.language
-                if pair.chosen is not None and pair.rejected is not None:
+                if bias := length_bias(pair):
+                    rows.append((pair.id, "length-bias", flag(bias)))
+                if pair.chosen is not None and pair.rejected is not None and not pair.is_undecided:
                     preferences += 1
                     longer += len(pair.chosen) > len(pair.rejected)
             if lengths:

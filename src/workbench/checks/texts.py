@@ -101,9 +101,6 @@ class TextChecks:
         if pair.chosen is not None and pair.rejected is not None:
             if _plain(pair.chosen) == _plain(pair.rejected):
                 flags.append(("identical-sides", "chosen and rejected differ in case, spaces and punctuation alone"))
-            elif len(pair.chosen) >= LONGER * len(pair.rejected):
-                times = len(pair.chosen) / len(pair.rejected)
-                flags.append(("length-bias", f"chosen is {times:.1f} times as long as rejected"))
         return flags
 
     def _format(self, pair: Pair, answers: list[str]) -> list[tuple[str, str]]:
@@ -114,6 +111,18 @@ class TextChecks:
         ):
             return []
         return [("format", f"the answer does not hold {settings.format_in_words}")]
+
+
+def length_bias(pair: Pair) -> str:
+    """How much longer the chosen answer is, where it may be preferred for that; empty: it is not.
+
+    It is no part of `TextChecks.check`: whether a person has chosen at all is told by the pair's tags, not by its key.
+    """
+    if pair.chosen is None or pair.rejected is None or pair.is_undecided:
+        return ""
+    if _plain(pair.chosen) == _plain(pair.rejected) or len(pair.chosen) < LONGER * len(pair.rejected):
+        return ""
+    return f"chosen is {len(pair.chosen) / max(1, len(pair.rejected)):.1f} times as long as rejected"
 
 
 def to_json(found: Found) -> list[Any]:
