@@ -94,6 +94,20 @@ def test_duplicates_are_what_says_the_same_and_nothing_with_another_number(works
     assert result["embedded"] == 4
 
 
+def test_preferences_and_completions_share_a_prompt_but_undecided_pairs_contradict_nothing(workspace, check) -> None:
+    both = {"messages": [{"role": "user", "content": CLIPS}]}
+    add(workspace, pair(CLIPS, "She sold 72."), NewPair(**both, chosen="She sold 72 clips.", rejected="She sold 24."))
+    add(workspace, NewPair(**both, chosen="Forty", rejected="Ninety", tags=(UNDECIDED,)), status="pending")
+    add(
+        workspace,
+        NewPair(messages=[{"role": "user", "content": SLIPS}], chosen="She sold 96.", rejected="She sold none."),
+    )
+    check()
+    assert names(workspace) == {2: {"contradiction"}, 4: {"contradiction"}}
+    with PairStore(workspace.database) as store:
+        assert len({group_of(each.key, store.clusters("sums"))[:32] for each in store.pairs("sums")}) == 1
+
+
 def test_a_large_group_is_searched_instead(workspace, check, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(near, "EXACT", 3)
     others = [f"Who keeps the {name} of the harbour, and since when?" for name in ("lamp", "boats", "nets", "ropes")]
@@ -169,14 +183,25 @@ def test_a_run_freezes_by_whom_a_side_was_drawn(workspace, check) -> None:
         folder.mkdir()
         (folder / "spec.json").write_text(json.dumps({"kind": "train", "title": "", "arguments": {}, "created_at": 0}))
         prepare(Context(JobFolder(folder), Status()), Recipe(dataset="sums", test_size=0.5))
+        events = map(json.loads, JobFolder(folder).events.read_text().splitlines())
+        warned[:] = [event["text"] for event in events if event.get("level") == "warning"]
         return [json.loads(line) for line in (folder / FROZEN).read_text().splitlines()]
 
+    warned: list[str] = []
     assert all("group" not in each for each in frozen("before"))
     check()
     first, second, *others = frozen("after")
     assert first["group"] == second["group"] == first["key"][:32]
     assert first["evaluated"] == second["evaluated"]
     assert all("group" not in each for each in others)
+    assert warned == [], "also those that no other is like were compared"
+    add(workspace, pair(TURNED))
+    with PairStore(workspace.database) as store:
+        store.edit(7, messages=[{"role": "user", "content": "Another one?"}])
+    frozen("later")
+    assert len(warned) == 1
+    assert warned[0].startswith("2 of 31 pairs are new since the last check")
+    assert "`workbench pairs check sums`" in warned[0]
 
 
 def test_only_what_changed_is_looked_at_again(workspace, check, embedder) -> None:

@@ -218,7 +218,7 @@ class _Check:
             prompts[prompt].append(id)
         threshold = self._settings.threshold
         found = clusters.find({prompt: ids[0] for prompt, ids in prompts.items()}, self._cache.edges(), threshold)
-        self._store.set_clusters(self._dataset, found.representatives)
+        self._store.set_clusters(self._dataset, prompts, found.representatives)
         self._set("duplicates", list(clusters.flags(self._store, prompts, found)))
         self._set("exact", list(leaks.exact_duplicates(self._store, self._dataset)))
         rows = leaks.between_splits(self._store, self._dataset, prompts, self._cache.edges(), threshold, self._fraction)

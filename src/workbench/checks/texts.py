@@ -98,9 +98,8 @@ class TextChecks:
         prompt = _plain(pair.prompt)
         if prompt and any(_plain(text) == prompt for text in answers):
             flags.append(("same-both-sides", "the answer is the prompt"))
-        if pair.chosen is not None and pair.rejected is not None:
-            if _plain(pair.chosen) == _plain(pair.rejected):
-                flags.append(("identical-sides", "chosen and rejected differ in case, spaces and punctuation alone"))
+        if pair.chosen is not None and pair.rejected is not None and _plain(pair.chosen) == _plain(pair.rejected):
+            flags.append(("identical-sides", "chosen and rejected differ in case, spaces and punctuation alone"))
         return flags
 
     def _format(self, pair: Pair, answers: list[str]) -> list[tuple[str, str]]:

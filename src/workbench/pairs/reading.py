@@ -294,8 +294,23 @@ class PairReader:
 
         Both are 32 hexadecimal digits, the first half of `Pair.key`. Empty where the dataset was never checked.
         """
-        rows = self._rows("SELECT prompt, representative FROM prompt_clusters WHERE dataset = :d", {"d": dataset})
+        rows = self._rows(
+            "SELECT prompt, representative FROM prompt_clusters WHERE dataset = :d AND representative <> x''",
+            {"d": dataset},
+        )
         return {prompt.hex(): representative.hex() for prompt, representative in rows}
+
+    def new_since_check(self, dataset: str) -> set[int]:
+        """The accepted pairs whose prompts the last check of a dataset did not compare: they were added or edited
+        since, or rejected then. Empty where it was never checked."""
+        rows = self._rows(
+            "SELECT id FROM pairs WHERE dataset = :d AND status = 'accepted'"
+            " AND EXISTS (SELECT 1 FROM prompt_clusters WHERE dataset = :d)"
+            " AND NOT EXISTS (SELECT 1 FROM prompt_clusters AS c"
+            " WHERE c.dataset = :d AND c.prompt = substr(pairs.key, 1, 16))",
+            {"d": dataset},
+        )
+        return {row[0] for row in rows}
 
     def version(self) -> int:
         """A number that changes whenever pairs changed, through whichever process; costs microseconds."""

@@ -302,11 +302,11 @@ MIGRATIONS = [
         -- What a dataset is checked by, as JSON: threshold, language, format.
         CREATE TABLE check_settings (dataset TEXT PRIMARY KEY, settings TEXT NOT NULL) WITHOUT ROWID;
 
-        -- Prompts that the checks found to be nearly the same: which of them stands for them in the split.
+        -- Prompts that the checks compared: which stands in the split for those that are nearly the same.
         CREATE TABLE prompt_clusters (
             dataset TEXT NOT NULL,
             prompt BLOB NOT NULL,          -- the first 16 bytes of pairs.key
-            representative BLOB NOT NULL,  -- likewise
+            representative BLOB NOT NULL,  -- likewise; empty: it was compared, and none is like it
             PRIMARY KEY (dataset, prompt)
         ) WITHOUT ROWID;
         """,
