@@ -242,6 +242,28 @@ def test_another_threshold_is_applied_without_embedding(workspace, check, embedd
     assert len(embedder.embedded) == 2
 
 
+def test_a_threshold_is_not_applied_to_what_a_stopped_check_left_half_compared(workspace, check, monkeypatch) -> None:
+    def stop(*_: Any) -> None:
+        raise StopRequested
+
+    add(workspace, pair(CLIPS), pair(SLIPS))
+    check()
+    add(workspace, pair("Is it far?"))
+    with PairStore(workspace.database) as store:
+        before = store.clusters("sums")
+    check(threshold=0.7, only="duplicates")
+    with PairStore(workspace.database) as store:
+        assert (store.clusters("sums"), store.new_since_check("sums")) == (before, {3})
+    with monkeypatch.context() as patch:
+        patch.setattr(near, "_keep", stop)
+        patch.setattr(near, "_common_words", lambda cache: cache.compare_again() or frozenset())
+        with pytest.raises(StopRequested):
+            check()
+    check(threshold=0.72, only="duplicates")
+    with PairStore(workspace.database) as store:
+        assert (store.clusters("sums"), store.new_since_check("sums")) == (before, set())
+
+
 def test_each_pair_by_itself(workspace, check) -> None:
     long = "A longer answer that says nothing more. " * 4
     both = {"messages": [{"role": "user", "content": "Which one?"}]}

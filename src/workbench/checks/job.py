@@ -33,7 +33,8 @@ def run(context: Context) -> dict[str, Any]:
     """Check a dataset.
 
     Arguments of the job: `dataset`; if given, `recipe` (its name), `against` (an index), `threshold` (kept for this
-    dataset), and `only`: "duplicates" to apply the threshold anew to what was compared already.
+    dataset), and `only`: "duplicates" to apply the threshold anew to what was compared already (after a
+    check that did not come to its end, all is checked).
 
     Returns:
         dataset, pairs, checked (pairs that were new to the checks), embedded (prompts that were), flags (how many pairs
@@ -74,6 +75,8 @@ class _Check:
 
     def run(self) -> dict[str, Any]:
         again = self._context.arguments.get("only") == "duplicates"
+        # A check that was stopped has to come to its end first: what is alike is known only in part.
+        again = again and not self._cache.count_prompts(to_compare=True) and self._cache.count_prompts() > 0
         if not again:
             self._stage("texts", self._texts)
             self._stage("prompts", self._embed)
@@ -218,7 +221,8 @@ class _Check:
             prompts[prompt].append(id)
         threshold = self._settings.threshold
         found = clusters.find({prompt: ids[0] for prompt, ids in prompts.items()}, self._cache.edges(), threshold)
-        self._store.set_clusters(self._dataset, prompts, found.representatives)
+        new = self._cache.missing(list(prompts))  # where this is not the whole check
+        self._store.set_clusters(self._dataset, (each for each in prompts if each not in new), found.representatives)
         self._set("duplicates", list(clusters.flags(self._store, prompts, found)))
         self._set("exact", list(leaks.exact_duplicates(self._store, self._dataset)))
         rows = leaks.between_splits(self._store, self._dataset, prompts, self._cache.edges(), threshold, self._fraction)
