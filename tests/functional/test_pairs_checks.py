@@ -19,6 +19,7 @@ from sample_library import FakeEmbedder, build_with
 from workbench.checks import job as checking
 from workbench.checks import near
 from workbench.checks.findings import Detail
+from workbench.checks.personal import secrets
 from workbench.checks.words import same_numbers, tokens, wording
 from workbench.jobs.context import Context, StopRequested
 from workbench.jobs.folder import JobFolder, Status
@@ -296,8 +297,20 @@ def test_each_pair_by_itself(workspace, check) -> None:
         **{number: set() for number in found if number == 13},  # which one is chosen nobody has said
     }
     said = flags(workspace)[5]["personal-data"].says
-    assert re.fullmatch(r"e-mail: jane…, card number: 4111…, phone: \+1 4…", said), "masked: a flag is no second copy"
+    assert re.fullmatch(r"e-mail: jane…, card number: 4111…, phone: \+1 …", said), "masked: a flag is no second copy"
     assert result["longer_chosen"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("password = 'hunter2abc9'\nand\nsecret = 'another1one'", ["Secret Keyword: hu…", "Secret Keyword: an…"]),
+        ("DB_PASSWORD=hunter2abc9\nexport API_KEY=abcd1234efgh5678", ["Secret Keyword: hu…", "Secret Keyword: abcd…"]),
+        ("Set MAX_TOKENS=16384abc, API_KEY=$KEY12345 and password: required", []),
+    ],
+)
+def test_secrets_of_every_line_masked_by_their_length(text: str, kinds: list[str]) -> None:
+    assert list(dict.fromkeys(secrets(text))) == kinds
 
 
 def test_lengths_and_the_recipe(workspace, check) -> None:
