@@ -107,6 +107,9 @@ def store(workspace: Workspace):
         assert store.set_flags("d", "duplicates", [*found, (5, "empty", "of e"), (99, "empty", "gone")]) == 3
         keys = {pair.id: pair.key for pair in store.pairs("d")}
         assert store.set_lengths([(1, keys[1], 600), (2, keys[2], 40), (3, keys[3], 512), (4, "00" * 32, 7)]) == 3
+        version = store.version()
+        assert store.set_lengths([(1, keys[1], 600), (2, keys[2], 40)]) == 0
+        assert store.version() == version, "nothing is read anew for what was known"
         yield store
 
 

@@ -22,6 +22,7 @@ from workbench.pairs.split import group_of, is_eval
 from workbench.training.recipe import Recipe, load
 
 _BATCH = 500  # pairs that are read and checked at once
+_LENGTHS = 20_000  # lengths that are written at once: whoever shows the pairs reads them anew each time
 _SURE = 0.99
 """How probable another language must be: of texts of one language, fewer than one in a hundred are flagged."""
 _WHOLE = 1 << 40  # a limit that cuts nothing off
@@ -123,6 +124,7 @@ class _Check:
         languages: dict[int, str] = {}
         spoken: Counter[str] = Counter()
         rows: list[tuple[int, str, str]] = []
+        lengths: list[tuple[int, str, int]] = []
         checked = preferences = longer = 0
         for pairs in self._pairs():
             known = self._cache.findings([bytes.fromhex(pair.key) for pair in pairs], checks.version)
@@ -132,7 +134,6 @@ class _Check:
             self._cache.add_findings(checks.version, ((key, to_json(each)) for key, each in fresh.items()))
             found |= fresh
             checked += len(new)
-            lengths = []
             for pair in pairs:
                 each = found[bytes.fromhex(pair.key)]
                 rows += [(pair.id, name, flag(says)) for name, says in each.flags]
@@ -149,8 +150,10 @@ class _Check:
                 if pair.chosen is not None and pair.rejected is not None and not pair.is_undecided:
                     preferences += 1
                     longer += len(pair.chosen) > len(pair.rejected)
-            if lengths:
+            if len(lengths) >= _LENGTHS:
                 self._store.set_lengths(lengths)
+                lengths = []
+        self._store.set_lengths(lengths)
         main = self._settings.language or (spoken.most_common(1)[0][0] if spoken else "")
         rows += [
             (id, "language", flag(f"in {language}, the dataset is in {main}"))
