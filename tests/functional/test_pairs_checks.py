@@ -319,6 +319,7 @@ def test_lengths_and_the_recipe(workspace, check) -> None:
     recipe.write_text("dataset: sums\nmax_length: 128\n")
     check()  # the recipe that trains on the dataset is found
     assert names(workspace) == {2: {"too-long"}}
+    assert re.fullmatch(r"\d+ tokens, the recipe takes 128", flags(workspace)[2]["too-long"].says)
     with PairStore(workspace.database) as store:
         assert [tokens > 128 for tokens in store.tokens_of([1, 2]).values()] == [False, True]
         assert list(store.ids(status=None, search="")) == [1, 2]
@@ -378,9 +379,11 @@ def test_in_a_library(workspace, check, tmp_path: Path) -> None:
     assert "its answer stands word for word in" in detail.says
     assert "as it should" not in detail.says
     assert 2 not in flags(workspace)
-    (workspace.configs / "c.yaml").write_text("dataset: sums\ncontext: {index: lamps}\n")
+    (workspace.configs / "c.yaml").write_text("dataset: sums\nmax_length: 64\ncontext: {index: lamps}\n")
+    add(workspace, pair("Is it far? " * 80))
     check()  # a recipe with the library's passages is looked at by itself
     assert flags(workspace)[1][name].says.endswith("as it should: the recipe trains with the passage")
+    assert " tokens without its passages, the recipe takes 64" in flags(workspace)[3]["too-long"].says
 
 
 def test_format_command(workspace, check, command: Callable[..., Ran], tmp_path: Path) -> None:

@@ -119,8 +119,15 @@ class _Check:
     # Each pair by itself
 
     def _texts(self) -> None:
-        checks = TextChecks(self._settings, self._model())
+        model = self._model()
+        checks = TextChecks(self._settings, model)
         limit = self._recipe.max_length if self._recipe else None
+        without = " without its passages" if self._recipe and self._recipe.context else ""
+        if without and model:
+            self._context.message(
+                "lengths are told without the passages that the recipe's context: adds; with them more pairs reach its"
+                " max_length, and lose passages"
+            )
         languages: dict[int, str] = {}
         spoken: Counter[str] = Counter()
         rows: list[tuple[int, str, str]] = []
@@ -140,7 +147,8 @@ class _Check:
                 if each.tokens is not None:
                     lengths.append((pair.id, pair.key, each.tokens))
                     if limit and each.tokens > limit:
-                        rows.append((pair.id, "too-long", flag(f"{each.tokens:,} tokens, the recipe takes {limit:,}")))
+                        told = f"{each.tokens:,} tokens{without}, the recipe takes {limit:,}"
+                        rows.append((pair.id, "too-long", flag(told)))
                 if each.language:
                     spoken[each.language] += 1
                     if each.sure >= _SURE:
