@@ -68,7 +68,7 @@ class PairBrowser(PairLister):
             self.run_worker(self._prepare_search, group="pairs-search", exclusive=True, exit_on_error=False)
 
     async def _prepare_search(self) -> None:
-        """See that words find every pair: a large import leaves their index for later, and may have been ended there."""
+        """See that words find every pair: a large import leaves their index for later, and may have been ended then."""
         if waiting := await self._aside.do(lambda store: store.unsearched()):
             self.app.tell(f"The search is being prepared: words do not find {waiting:,} of the pairs yet.")
             await self._aside.do(lambda store: store.catch_up())

@@ -18,11 +18,12 @@ NAME = "big"
 
 @dataclass
 class FakeRemote:
-    """Answers what `says` gives for the body of a request; ends as "length" where that begins with `CUT`."""
+    """Answers what `says` gives for the body of a request; ends as "length" where that begins with `CUT`, and refuses
+    the request in these words where it begins with `NO`."""
 
     says: Callable[[dict[str, Any]], str]
     asked: list[dict[str, Any]] = field(default_factory=list)
-    CUT = "CUT "
+    CUT, NO = "CUT ", "NO "
 
     def answer(self, body: dict[str, Any]) -> tuple[str, str]:
         self.asked.append(body)
@@ -37,6 +38,11 @@ def remote(workspace: Workspace, fake: FakeRemote) -> Iterator[FakeRemote]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             text, reason = fake.answer(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            if text.startswith(fake.NO):
+                self.send_response(400)
+                self.end_headers()
+                self.wfile.write(json.dumps({"error": {"message": text.removeprefix(fake.NO)}}).encode())
+                return
             self.send_response(200)
             self.end_headers()
             for content, ended in ((text, None), ("", reason)):

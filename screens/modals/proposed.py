@@ -52,12 +52,15 @@ class Proposed(ModalScreen[None]):
                     )
                 )
             for name, count in outcomes.items():
+                why = str(words.get(name, name))
+                if name == "refused" and self._result.get("refused"):
+                    why += f": {self._result['refused']}"
                 if name != "kept":
                     yield Static(
                         Content.from_markup(
                             "[$text-error]✗[/] [b]$count[/] [$foreground-muted]$why[/]",
                             count=f"{count:,}",
-                            why=for_terminal(str(words.get(name, name)), one_line=True),
+                            why=for_terminal(why, one_line=True),
                         )
                     )
             yield Static(hints(("escape", "leave", "close")), classes="dialog-keys")

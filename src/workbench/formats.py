@@ -65,7 +65,11 @@ def _valid(text: str, schema: dict[str, Any]) -> bool:
     except (ValueError, RecursionError):
         return False
     with _followed():
-        return validator.is_valid(value)
+        try:
+            return validator.is_valid(value)
+        except (RecursionError, OverflowError):  # it is nested too deep, or has a number such as 1e999
+            _follow(validator)  # unless it is the schema that has no end
+            return False
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +13,14 @@ from sample_comparison import write_comparison
 from sample_index import MUSEUM, write_index
 
 from workbench.compare.store import CompareStore
+from workbench.drafting import job as drafting_job
 from workbench.drafting.control import start_draft, start_sample
+from workbench.drafting.outcomes import DRAFTS
 from workbench.errors import UserError
 from workbench.jobs import control
 from workbench.jobs.commands import follow_to_the_end
+from workbench.jobs.context import Context
+from workbench.jobs.folder import JobFolder, Status
 from workbench.pairs.pair import NewPair
 from workbench.pairs.store import PairStore
 from workbench.workspace import Workspace
@@ -95,23 +100,25 @@ def test_drafts_are_pending_with_their_passage_and_what_is_dropped_is_counted(
 
 
 def test_two_samples_are_undecided_until_a_person_chooses(workspace: Workspace, command: Command) -> None:
-    asked = [NewPair(messages=[{"role": "user", "content": f"Question {n}?"}], completion="x") for n in range(4)]
+    asked = [NewPair(messages=[{"role": "user", "content": f"Question {n}?"}], completion="x") for n in range(5)]
     with PairStore(workspace.database) as store:
         store.add("tone", asked)
 
     def says(body: dict[str, Any]) -> str:
         question = body["messages"][-1]["content"]
-        return {"Question 0?": "Always this!", "Question 3?": ""}.get(question, f"Answer {body['seed']}.")
+        return {"Question 0?": "Always this!", "Question 3?": "", "Question 4?": f"CUT Half of {body['seed']}"}.get(
+            question, f"Answer {body['seed']}."
+        )
 
     with remote(workspace, FakeRemote(says)) as fake:
         ran = command("pairs", "sample", "tone", "-m", NAME, "--seed", 1, "--json")
         assert ran.code == 0, ran.err
-        assert ran.lines[-1]["outcomes"] == {"kept": 2, "same": 1, "empty": 1}
+        assert ran.lines[-1]["outcomes"] == {"kept": 2, "same": 1, "empty": 1, "cut_off": 1}
         assert {body["temperature"] for body in fake.asked} == {0.8}
         two = [pair for pair in pairs(workspace, "tone") if pair.is_preference]
         assert [pair.prompt for pair in two] == ["Question 1?", "Question 2?"]
         assert {(pair.status, pair.tags) for pair in two} == {("pending", ("sampled", "undecided"))}
-        assert command("pairs", "sample", "tone", "-m", NAME, "--json").lines[-1]["prompts"] == 2  # those without two
+        assert command("pairs", "sample", "tone", "-m", NAME, "--json").lines[-1]["prompts"] == 3  # those without two
     # Nothing that nobody has judged gets into training or out into a file.
     refused = command("pairs", "accept", "--all", "--dataset", "tone")
     assert refused.code == 1
@@ -120,6 +127,38 @@ def test_two_samples_are_undecided_until_a_person_chooses(workspace: Workspace, 
     out = command("pairs", "export", "all.jsonl", "-d", "tone", "--form", "preference", "--status", "any")
     assert out.code == 1
     assert "no preference pairs" in out.err
+
+
+def test_what_a_server_refuses_is_told_in_its_words_and_can_be_asked_for_again(workspace: Workspace) -> None:
+    write_index(
+        workspace, "handbook", {f"{name}.md": f"The {name} opens at nine and shuts at five." for name in "abcd"}
+    )
+    asked = {"index": "handbook", "dataset": "new", "hybrid": NAME, "limit": 4, "temperature": 0}
+
+    def run() -> dict[str, Any]:
+        folder = workspace.jobs / str(len(list(workspace.jobs.iterdir())))
+        folder.mkdir()
+        spec = {"kind": "draft", "title": "", "arguments": asked, "created_at": 0}
+        (folder / "spec.json").write_text(json.dumps(spec))
+        return drafting_job.draft(Context(JobFolder(folder), Status()))
+
+    def says(body: dict[str, Any]) -> str:
+        if not willing or "The c opens" in body["messages"][-1]["content"]:
+            return "NO temperature is not taken by this model"
+        return "Question: When does it open?\nAnswer: It opens at nine."
+
+    willing = False
+    with remote(workspace, FakeRemote(says)) as fake:
+        with pytest.raises(UserError, match=r"refused all of the first 3: .*temperature is not taken"):
+            run()
+        assert len(fake.asked) == 3
+        willing = True
+        result = run()
+    assert result["passages"] == 4, "what was refused is not spent"
+    assert (result["outcomes"]["refused"], result["kept"]) == (1, 1)
+    assert "refused to answer (the remote server: temperature is not taken by this model)" in drafting_job.told(
+        result, "passage", DRAFTS
+    )
 
 
 def test_a_stopped_job_keeps_what_it_has_and_goes_on(workspace: Workspace, command: Command) -> None:

@@ -10,20 +10,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import Ran
+from jinja2 import TemplateError
 from sample_library import FakeEmbedder, build_with
 
 from workbench.checks import job as checking
 from workbench.checks import near
 from workbench.checks.findings import Detail
+from workbench.checks.personal import secrets
 from workbench.checks.words import same_numbers, tokens, wording
 from workbench.jobs.context import Context, StopRequested
 from workbench.jobs.folder import JobFolder, Status
 from workbench.models import embed
-from workbench.pairs.pair import NewPair
+from workbench.pairs.pair import UNDECIDED, NewPair
 from workbench.pairs.split import group_of, is_eval
 from workbench.pairs.store import PairStore
+from workbench.training import data
 from workbench.workspace import Workspace
 
 CLIPS = "Natalia sold clips to 48 of her friends in April, and then half as many in May. How many clips did she sell?"
@@ -91,6 +95,20 @@ def test_duplicates_are_what_says_the_same_and_nothing_with_another_number(works
     assert result["embedded"] == 4
 
 
+def test_preferences_and_completions_share_a_prompt_but_undecided_pairs_contradict_nothing(workspace, check) -> None:
+    both = {"messages": [{"role": "user", "content": CLIPS}]}
+    add(workspace, pair(CLIPS, "She sold 72."), NewPair(**both, chosen="She sold 72 clips.", rejected="She sold 24."))
+    add(workspace, NewPair(**both, chosen="Forty", rejected="Ninety", tags=(UNDECIDED,)), status="pending")
+    add(
+        workspace,
+        NewPair(messages=[{"role": "user", "content": SLIPS}], chosen="She sold 96.", rejected="She sold none."),
+    )
+    check()
+    assert names(workspace) == {2: {"contradiction"}, 4: {"contradiction"}}
+    with PairStore(workspace.database) as store:
+        assert len({group_of(each.key, store.clusters("sums"))[:32] for each in store.pairs("sums")}) == 1
+
+
 def test_a_large_group_is_searched_instead(workspace, check, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(near, "EXACT", 3)
     others = [f"Who keeps the {name} of the harbour, and since when?" for name in ("lamp", "boats", "nets", "ropes")]
@@ -98,6 +116,17 @@ def test_a_large_group_is_searched_instead(workspace, check, monkeypatch: pytest
     check(threshold=0.91)
     assert names(workspace) == {5: {"near-duplicate"}}
     assert flags(workspace)[5]["near-duplicate"].pair == 2
+
+
+def test_of_a_large_group_that_is_all_alike_the_nearest_are_looked_at_and_it_can_be_stopped(monkeypatch) -> None:
+    monkeypatch.setattr(near, "_BATCH", 64)
+    angles = np.linspace(0, 0.5, 300)
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float16)
+    blocks = list(near._within(np.arange(300), np.ones(300, bool), vectors))
+    found = {tuple(sorted(pair)) for block, _ in blocks for pair, _ in block}
+    assert [rows for _, rows in blocks] == [64, 64, 64, 64, 44], "between two the check can be stopped"
+    assert len(found) <= 300 * near.MOST
+    assert {(at, at + 1) for at in range(299)} <= found
 
 
 @pytest.mark.parametrize(
@@ -155,14 +184,25 @@ def test_a_run_freezes_by_whom_a_side_was_drawn(workspace, check) -> None:
         folder.mkdir()
         (folder / "spec.json").write_text(json.dumps({"kind": "train", "title": "", "arguments": {}, "created_at": 0}))
         prepare(Context(JobFolder(folder), Status()), Recipe(dataset="sums", test_size=0.5))
+        events = map(json.loads, JobFolder(folder).events.read_text().splitlines())
+        warned[:] = [event["text"] for event in events if event.get("level") == "warning"]
         return [json.loads(line) for line in (folder / FROZEN).read_text().splitlines()]
 
+    warned: list[str] = []
     assert all("group" not in each for each in frozen("before"))
     check()
     first, second, *others = frozen("after")
     assert first["group"] == second["group"] == first["key"][:32]
     assert first["evaluated"] == second["evaluated"]
     assert all("group" not in each for each in others)
+    assert warned == [], "also those that no other is like were compared"
+    add(workspace, pair(TURNED))
+    with PairStore(workspace.database) as store:
+        store.edit(7, messages=[{"role": "user", "content": "Another one?"}])
+    frozen("later")
+    assert len(warned) == 1
+    assert warned[0].startswith("2 of 31 pairs are new since the last check")
+    assert "`workbench pairs check sums`" in warned[0]
 
 
 def test_only_what_changed_is_looked_at_again(workspace, check, embedder) -> None:
@@ -203,6 +243,28 @@ def test_another_threshold_is_applied_without_embedding(workspace, check, embedd
     assert len(embedder.embedded) == 2
 
 
+def test_a_threshold_is_not_applied_to_what_a_stopped_check_left_half_compared(workspace, check, monkeypatch) -> None:
+    def stop(*_: Any) -> None:
+        raise StopRequested
+
+    add(workspace, pair(CLIPS), pair(SLIPS))
+    check()
+    add(workspace, pair("Is it far?"))
+    with PairStore(workspace.database) as store:
+        before = store.clusters("sums")
+    check(threshold=0.7, only="duplicates")
+    with PairStore(workspace.database) as store:
+        assert (store.clusters("sums"), store.new_since_check("sums")) == (before, {3})
+    with monkeypatch.context() as patch:
+        patch.setattr(near, "_keep", stop)
+        patch.setattr(near, "_common_words", lambda cache: cache.compare_again() or frozenset())
+        with pytest.raises(StopRequested):
+            check()
+    check(threshold=0.72, only="duplicates")
+    with PairStore(workspace.database) as store:
+        assert (store.clusters("sums"), store.new_since_check("sums")) == (before, set())
+
+
 def test_each_pair_by_itself(workspace, check) -> None:
     long = "A longer answer that says nothing more. " * 4
     both = {"messages": [{"role": "user", "content": "Which one?"}]}
@@ -219,6 +281,7 @@ def test_each_pair_by_itself(workspace, check) -> None:
         NewPair(**both, chosen=long, rejected="Short."),
         NewPair(**both, chosen="the same", rejected="The same."),
     )
+    add(workspace, NewPair(**both, chosen=long + "More.", rejected="Curt.", tags=(UNDECIDED,)), status="pending")
     result = check()
     found = names(workspace)
     assert {number: found[number] - {"contradiction", "near-duplicate"} for number in sorted(found)} == {
@@ -231,10 +294,23 @@ def test_each_pair_by_itself(workspace, check) -> None:
         **{number: set() for number in found if number in (8, 9, 10)},
         11: {"length-bias"},
         12: {"identical-sides"},
+        **{number: set() for number in found if number == 13},  # which one is chosen nobody has said
     }
     said = flags(workspace)[5]["personal-data"].says
-    assert re.fullmatch(r"e-mail: jane…, card number: 4111…, phone: \+1 4…", said), "masked: a flag is no second copy"
+    assert re.fullmatch(r"e-mail: jane…, card number: 4111…, phone: \+1 …", said), "masked: a flag is no second copy"
     assert result["longer_chosen"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("password = 'hunter2abc9'\nand\nsecret = 'another1one'", ["Secret Keyword: hu…", "Secret Keyword: an…"]),
+        ("DB_PASSWORD=hunter2abc9\nexport API_KEY=abcd1234efgh5678", ["Secret Keyword: hu…", "Secret Keyword: abcd…"]),
+        ("Set MAX_TOKENS=16384abc, API_KEY=$KEY12345 and password: required", []),
+    ],
+)
+def test_secrets_of_every_line_masked_by_their_length(text: str, kinds: list[str]) -> None:
+    assert list(dict.fromkeys(secrets(text))) == kinds
 
 
 def test_lengths_and_the_recipe(workspace, check) -> None:
@@ -243,9 +319,29 @@ def test_lengths_and_the_recipe(workspace, check) -> None:
     recipe.write_text("dataset: sums\nmax_length: 128\n")
     check()  # the recipe that trains on the dataset is found
     assert names(workspace) == {2: {"too-long"}}
+    assert re.fullmatch(r"\d+ tokens, the recipe takes 128", flags(workspace)[2]["too-long"].says)
     with PairStore(workspace.database) as store:
         assert [tokens > 128 for tokens in store.tokens_of([1, 2]).values()] == [False, True]
         assert list(store.ids(status=None, search="")) == [1, 2]
+
+
+def test_a_pair_that_the_chat_template_refuses_is_flagged_and_the_others_are_checked(
+    workspace, check, monkeypatch
+) -> None:
+    def refuse(frozen: data.FrozenPair, *given: Any, **more: Any) -> Any:
+        if len(frozen.messages) == 2:
+            raise TemplateError("Conversation roles must alternate")
+        return encode(frozen, *given, **more)
+
+    encode = data.encode
+    monkeypatch.setattr(data, "encode", refuse)
+    odd = [{"role": "user", "content": "One."}, {"role": "user", "content": "Two."}]
+    add(workspace, NewPair(messages=odd, completion="Aye."), pair("Short?"))
+    check()
+    assert names(workspace) == {1: {"format"}}
+    assert flags(workspace)[1]["format"].says.endswith("refuses its turns: Conversation roles must alternate")
+    with PairStore(workspace.database) as store:
+        assert list(store.tokens_of([1, 2])) == [2]
 
 
 def test_between_datasets(workspace, check) -> None:
@@ -283,9 +379,11 @@ def test_in_a_library(workspace, check, tmp_path: Path) -> None:
     assert "its answer stands word for word in" in detail.says
     assert "as it should" not in detail.says
     assert 2 not in flags(workspace)
-    (workspace.configs / "c.yaml").write_text("dataset: sums\ncontext: {index: lamps}\n")
+    (workspace.configs / "c.yaml").write_text("dataset: sums\nmax_length: 64\ncontext: {index: lamps}\n")
+    add(workspace, pair("Is it far? " * 80))
     check()  # a recipe with the library's passages is looked at by itself
     assert flags(workspace)[1][name].says.endswith("as it should: the recipe trains with the passage")
+    assert " tokens without its passages, the recipe takes 64" in flags(workspace)[3]["too-long"].says
 
 
 def test_format_command(workspace, check, command: Callable[..., Ran], tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def checked(workspace: Workspace) -> None:
         database.execute(
             "INSERT INTO pair_lengths SELECT id, iif(id = 40, x'00', key), 3 * id FROM pairs WHERE dataset = 'd'"
         )
-        database.execute("INSERT INTO pair_flags VALUES (3, 'near-duplicate', '', 'near')")
+        database.execute("INSERT INTO pair_flags SELECT 3, 'near-duplicate', '', 'near', key FROM pairs WHERE id = 3")
         keys = [row[0] for row in database.execute("SELECT key FROM pairs WHERE dataset = 'd' ORDER BY id")]
         database.commit()
     vectors = np.eye(40, dtype="<f2")

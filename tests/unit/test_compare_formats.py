@@ -164,3 +164,9 @@ def test_nothing_is_fetched_for_a_schema(monkeypatch: pytest.MonkeyPatch) -> Non
         with pytest.raises(UserError, match="cannot be followed"):
             holds("{}", schema={"$ref": reference})
     assert holds("[[], []]", schema=TREE)
+
+
+def test_an_answer_that_no_schema_can_be_held_against_does_not_hold() -> None:
+    deep = "[" * 900 + "]" * 900
+    assert not holds(deep, schema=TREE)
+    assert not holds("1e999", schema={"multipleOf": 0.5})

@@ -221,6 +221,15 @@ def test_a_workspace_of_the_first_release_migrates_with_its_journal(workspace: W
     check_search_index(workspace.database)
 
 
+def test_flags_of_an_earlier_release_are_taken_to_be_about_the_pairs_as_they_are(workspace: Workspace) -> None:
+    workspace.database.parent.mkdir(parents=True, exist_ok=True)
+    fill_first_release(workspace.database)
+    with closing(database.connect(workspace.database, MIGRATIONS[:-1], owner="pairs")) as connection:
+        connection.execute("INSERT INTO pair_flags VALUES (1, 'empty', 'of e', 'texts')")
+    with PairStore(workspace.database) as store:
+        assert [flag.detail for flag in store.flags_of([1])[1]] == ["of e"]
+
+
 def fill_first_release(path: Path) -> None:
     """Three pairs added; the first accepted and edited, the third deleted; a note to the second that was undone."""
     with closing(database.connect(path, MIGRATIONS[:1], owner="pairs")) as connection:

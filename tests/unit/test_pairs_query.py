@@ -107,6 +107,9 @@ def store(workspace: Workspace):
         assert store.set_flags("d", "duplicates", [*found, (5, "empty", "of e"), (99, "empty", "gone")]) == 3
         keys = {pair.id: pair.key for pair in store.pairs("d")}
         assert store.set_lengths([(1, keys[1], 600), (2, keys[2], 40), (3, keys[3], 512), (4, "00" * 32, 7)]) == 3
+        version = store.version()
+        assert store.set_lengths([(1, keys[1], 600), (2, keys[2], 40)]) == 0
+        assert store.version() == version, "nothing is read anew for what was known"
         yield store
 
 
@@ -175,6 +178,10 @@ def test_facets_flags_and_lengths(store: PairStore) -> None:
     assert store.tokens_of([1, 4]) == {1: 600}
     store.edit(1, completion="Another one.")
     assert store.tokens_of([1]) == {}  # counted before the edit
+    flagged = Selection("d", query=Query.parse("flag:near-duplicate"))
+    assert (store.flags_of([1]), store.facets("d").flags["near-duplicate"], list(store.ids(flagged))) == ({}, 1, [3])
+    store.undo()
+    assert (len(store.flags_of([1])), list(store.ids(flagged))) == (1, [1, 3])  # of this text it was found
 
 
 def test_a_check_replaces_what_it_found_and_no_other_check_does(store: PairStore) -> None:

@@ -1,8 +1,9 @@
 """From prompts that are alike to clusters, their representatives, and what is flagged of their pairs.
 
 A cluster is what can be reached over pairs of prompts that are at least as alike as the threshold (union-find). The
-pair that came first stands for it: by its prompt the whole cluster falls to one side of the split, and the others are
-its near-duplicates. Where their answers differ, they contradict each other instead.
+pair that came first stands for it: by its prompt the whole cluster falls to one side of the split, whatever the pairs
+are. Of those of its kind, with a completion or of preferences, the first has the others as its near-duplicates; where
+their answers differ, they contradict each other instead.
 """
 
 from __future__ import annotations
@@ -76,6 +77,9 @@ def find(first: Mapping[bytes, int], edges: Iterable[Edge], threshold: float) ->
 def flags(store: CheckStore, prompts: Mapping[bytes, Sequence[int]], found: Clusters) -> Iterator[tuple[int, str, str]]:
     """(pair, flag, detail) of near-duplicates and contradictions.
 
+    Pairs with a completion are compared among each other, and preference pairs too: one of each may well share a
+    prompt. Undecided pairs are left out: of their answers nobody has said which counts.
+
     Args:
         store: where the pairs are.
         prompts: the prompts of the dataset, and all pairs that have each.
@@ -92,9 +96,11 @@ def flags(store: CheckStore, prompts: Mapping[bytes, Sequence[int]], found: Clus
         some = ordered[start : start + _BATCH]
         pairs = {pair.id: pair for pair in store.get_many([id for ids in some for id in ids])}
         for ids in some:
-            members = [pairs[id] for id in ids if id in pairs]
-            if len(members) > 1:
-                yield from _flags_of(members, prompt_of, prompts, found)
+            members = [pairs[id] for id in ids if id in pairs and not pairs[id].is_undecided]
+            for preferences in (False, True):
+                alike = [pair for pair in members if pair.is_preference == preferences]
+                if len(alike) > 1:
+                    yield from _flags_of(alike, prompt_of, prompts, found)
 
 
 def _flags_of(

@@ -15,7 +15,7 @@ WORDS = {
     "too-long": "is longer than the recipe's max_length",
     "empty": "has a side with nothing to read",
     "same-both-sides": "has the prompt as its answer",
-    "format": "does not hold the dataset's format",
+    "format": "does not hold the format that the dataset, or the model, asks for",
     "control-tokens": "has control tokens of the model in its text",
     "secret": "has a key or a password in it",
     "personal-data": "has personal data in it",

@@ -13,7 +13,7 @@ from workbench.checks import clusters, leaks, near, passages
 from workbench.checks.cache import Cache
 from workbench.checks.findings import Detail
 from workbench.checks.settings import CheckSettings, CheckStore
-from workbench.checks.texts import Model, TextChecks, flag, from_json, to_json
+from workbench.checks.texts import Model, NotRendered, TextChecks, flag, from_json, length_bias, to_json
 from workbench.errors import UserError
 from workbench.jobs.context import Context
 from workbench.models.local import ensure, fingerprint, local_folder
@@ -22,6 +22,7 @@ from workbench.pairs.split import group_of, is_eval
 from workbench.training.recipe import Recipe, load
 
 _BATCH = 500  # pairs that are read and checked at once
+_LENGTHS = 20_000  # lengths that are written at once: whoever shows the pairs reads them anew each time
 _SURE = 0.99
 """How probable another language must be: of texts of one language, fewer than one in a hundred are flagged."""
 _WHOLE = 1 << 40  # a limit that cuts nothing off
@@ -33,12 +34,13 @@ def run(context: Context) -> dict[str, Any]:
     """Check a dataset.
 
     Arguments of the job: `dataset`; if given, `recipe` (its name), `against` (an index), `threshold` (kept for this
-    dataset), and `only`: "duplicates" to apply the threshold anew to what was compared already.
+    dataset), and `only`: "duplicates" to apply the threshold anew to what was compared already (after a
+    check that did not come to its end, all is checked).
 
     Returns:
         dataset, pairs, checked (pairs that were new to the checks), embedded (prompts that were), flags (how many pairs
-        have each), clusters, longer_chosen (share of preference pairs whose chosen side is the longer one; None where
-        there are none), and seconds by stage.
+        have each), clusters, longer_chosen (share of the decided preference pairs whose chosen side is the longer one;
+        None where there are none), and seconds by stage.
     """
     arguments, dataset = context.arguments, context.arguments["dataset"]
     with CheckStore(context.workspace.database) as store, Cache(context.workspace) as cache:
@@ -74,6 +76,8 @@ class _Check:
 
     def run(self) -> dict[str, Any]:
         again = self._context.arguments.get("only") == "duplicates"
+        # A check that was stopped has to come to its end first: what is alike is known only in part.
+        again = again and not self._cache.count_prompts(to_compare=True) and self._cache.count_prompts() > 0
         if not again:
             self._stage("texts", self._texts)
             self._stage("prompts", self._embed)
@@ -115,11 +119,19 @@ class _Check:
     # Each pair by itself
 
     def _texts(self) -> None:
-        checks = TextChecks(self._settings, self._model())
+        model = self._model()
+        checks = TextChecks(self._settings, model)
         limit = self._recipe.max_length if self._recipe else None
+        without = " without its passages" if self._recipe and self._recipe.context else ""
+        if without and model:
+            self._context.message(
+                "lengths are told without the passages that the recipe's context: adds; with them more pairs reach its"
+                " max_length, and lose passages"
+            )
         languages: dict[int, str] = {}
         spoken: Counter[str] = Counter()
         rows: list[tuple[int, str, str]] = []
+        lengths: list[tuple[int, str, int]] = []
         checked = preferences = longer = 0
         for pairs in self._pairs():
             known = self._cache.findings([bytes.fromhex(pair.key) for pair in pairs], checks.version)
@@ -129,23 +141,27 @@ class _Check:
             self._cache.add_findings(checks.version, ((key, to_json(each)) for key, each in fresh.items()))
             found |= fresh
             checked += len(new)
-            lengths = []
             for pair in pairs:
                 each = found[bytes.fromhex(pair.key)]
                 rows += [(pair.id, name, flag(says)) for name, says in each.flags]
                 if each.tokens is not None:
                     lengths.append((pair.id, pair.key, each.tokens))
                     if limit and each.tokens > limit:
-                        rows.append((pair.id, "too-long", flag(f"{each.tokens:,} tokens, the recipe takes {limit:,}")))
+                        told = f"{each.tokens:,} tokens{without}, the recipe takes {limit:,}"
+                        rows.append((pair.id, "too-long", flag(told)))
                 if each.language:
                     spoken[each.language] += 1
                     if each.sure >= _SURE:
                         languages[pair.id] = each.language
-                if pair.chosen is not None and pair.rejected is not None:
+                if bias := length_bias(pair):
+                    rows.append((pair.id, "length-bias", flag(bias)))
+                if pair.chosen is not None and pair.rejected is not None and not pair.is_undecided:
                     preferences += 1
                     longer += len(pair.chosen) > len(pair.rejected)
-            if lengths:
+            if len(lengths) >= _LENGTHS:
                 self._store.set_lengths(lengths)
+                lengths = []
+        self._store.set_lengths(lengths)
         main = self._settings.language or (spoken.most_common(1)[0][0] if spoken else "")
         rows += [
             (id, "language", flag(f"in {language}, the dataset is in {main}"))
@@ -174,6 +190,8 @@ class _Check:
                 level="warning",
             )
             return None
+        from jinja2 import TemplateError
+
         from workbench.models.load import control_strings, load_tokenizer
         from workbench.training.data import FrozenPair, encode
 
@@ -181,7 +199,10 @@ class _Check:
 
         def tokens(pair: Pair) -> int:
             frozen = FrozenPair(pair.key, pair.messages, pair.answer, "", False, [], rejected=pair.rejected)
-            example, _ = encode(frozen, tokenizer, system=system, max_length=_WHOLE)
+            try:
+                example, _ = encode(frozen, tokenizer, system=system, max_length=_WHOLE)
+            except TemplateError as error:  # turns that do not alternate, say
+                raise NotRendered(f"{error}"[:200]) from None
             assert example
             return len(example.prompt_ids) + max(map(len, example.answers))
 
@@ -211,7 +232,8 @@ class _Check:
             prompts[prompt].append(id)
         threshold = self._settings.threshold
         found = clusters.find({prompt: ids[0] for prompt, ids in prompts.items()}, self._cache.edges(), threshold)
-        self._store.set_clusters(self._dataset, found.representatives)
+        new = self._cache.missing(list(prompts))  # where this is not the whole check
+        self._store.set_clusters(self._dataset, (each for each in prompts if each not in new), found.representatives)
         self._set("duplicates", list(clusters.flags(self._store, prompts, found)))
         self._set("exact", list(leaks.exact_duplicates(self._store, self._dataset)))
         rows = leaks.between_splits(self._store, self._dataset, prompts, self._cache.edges(), threshold, self._fraction)

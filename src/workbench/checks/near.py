@@ -1,8 +1,9 @@
 """Which prompts may be the same: by meaning (embeddings) and by wording (MinHash), without comparing all with all.
 
 Prompts are compared within groups that have the same numbers, and the same system message: another number is another
-prompt, and most groups are small. A small group is compared exactly, a large one through usearch. Across the groups
-MinHash finds those that share most words, such as two that differ by a slip in a written out number.
+prompt, and most groups are small. A small group is compared exactly, a large one through usearch. Across the groups,
+and in those where not all pairs are looked at, MinHash finds those that share most words, such as two that differ by a
+slip in a written out number.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ EXACT = 20_000
 """Prompts of a group up to which each new one is compared with every other."""
 NEIGHBOURS = 16
 """Of a larger group, so many of the nearest are looked at."""
+MOST = 32
+"""Of a smaller group, so many of the most similar: prompts of one template are all a little alike."""
 PERMUTATIONS, ROWS = 64, 4
 """Of MinHash: 16 bands of 4 rows find two prompts that share 3/4 of their words with a chance of 0.998."""
 _BUCKET = 6
@@ -36,8 +39,12 @@ _TAIL = 2000
 _COMMON, _MANY = 0.5, 20
 """Words that more than this share of the prompts have are the task's ("Translate into French:"), of so many prompts."""
 _BATCH = 512
+_CANDIDATES = 50_000
+"""Pairs of prompts whose words are compared at once: so many texts are held in memory."""
 
 Progress = Callable[[float, float, str], object]
+Block = tuple[list[tuple[tuple[int, int], float]], int]
+"""Pairs of prompts by ids, each with its cosine, and of how many new prompts these are."""
 
 
 @dataclass(frozen=True)
@@ -84,22 +91,22 @@ def add(cache: Cache, prompts: Iterable[Prompt], embedder: Callable[[], Embedder
 
 
 def compare(cache: Cache, tell: Progress) -> None:
-    """Compare the prompts that were not compared yet with all others, and keep those that may be the same."""
+    """Compare the prompts that were not compared yet with all others, and keep those that may be the same.
+
+    Args:
+        cache: of the prompts.
+        tell: called every few hundred prompts; what it raises stops the comparison, and the next one begins it anew.
+    """
     common = _common_words(cache)
-    groups = cache.groups_to_compare()
-    for start in range(0, len(groups), _BATCH):
-        found: dict[tuple[int, int], float] = {}
-        for group in groups[start : start + _BATCH]:
-            ids, new, vectors = cache.group(group)
-            if len(ids) > 1:
-                found.update(_within(ids, new, vectors))
-        _keep(cache, found, common)
-        tell(min(start + _BATCH, len(groups)), len(groups), "groups")
+    total = cache.count_prompts(to_compare=True)
+    found = _within_groups(cache, total, tell)
+    while some := dict(islice(found, _CANDIDATES)):
+        _keep(cache, some, common)
     pairs = _sharing_words(*cache.signatures())
     while batch := list(islice(pairs, 8 * _BATCH)):
         vectors = cache.vectors(sorted({id for pair in batch for id in pair}))
         _keep(cache, {(a, b): _cosine(vectors[a], vectors[b]) for a, b in batch}, common)
-        tell(len(groups), len(groups), "groups")
+        tell(total, total, "prompts")
     cache.all_compared()
 
 
@@ -134,28 +141,50 @@ def _common_words(cache: Cache) -> frozenset[str]:
     return frozenset(known["words"])
 
 
-def _within(ids: np.ndarray, new: np.ndarray, vectors: np.ndarray) -> Iterator[tuple[tuple[int, int], float]]:
-    """Pairs within a group of which one is new and whose meaning alone does not tell them apart."""
+def _within_groups(cache: Cache, total: int, tell: Progress) -> Iterator[tuple[tuple[int, int], float]]:
+    """What `_within` finds in all groups with new prompts; a pair may come twice."""
+    done = 0
+    for group in cache.groups_to_compare():
+        ids, new, vectors = cache.group(group)
+        for found, rows in _within(ids, new, vectors):
+            yield from (((min(pair), max(pair)), cosine) for pair, cosine in found)
+            if (done + rows) // _BATCH > done // _BATCH or done + rows == total:
+                tell(done + rows, total, "prompts")
+            done += rows
+
+
+def _within(ids: np.ndarray, new: np.ndarray, vectors: np.ndarray) -> Iterator[Block]:
+    """Pairs within a group of which one is new and whose meaning alone does not tell them apart, of each new prompt
+    those that are most like it."""
     import numpy as np
 
     least = (FLOOR - (1 - MEANING_WEIGHS)) / MEANING_WEIGHS
     fresh = np.flatnonzero(new)
+    if len(ids) == 1:
+        yield [], 1
+        return
     if len(ids) > EXACT:
         yield from _nearest(ids, fresh, vectors, least)
         return
     everything = vectors.astype(np.float32)
+    seen = np.zeros(len(ids), bool)  # compared before in this call, and none of its pairs was left out
     for start in range(0, len(fresh), _BATCH):
         rows = fresh[start : start + _BATCH]
         similar = everything[rows] @ everything.T
+        similar[np.arange(len(rows)), rows] = -1  # itself
+        many = np.flatnonzero((similar >= least).sum(axis=1) > MOST)
+        if len(many):
+            others = np.argpartition(similar[many], -MOST, axis=1)[:, :-MOST]
+            similar[many[:, None], others] = -1
+        found = []
         for at, other in np.argwhere(similar >= least):
-            row = rows[at]
-            if row != other and not (new[other] and other < row):
-                yield (int(ids[row]), int(ids[other])), float(similar[at, other])
+            if not seen[other]:
+                found.append(((int(ids[rows[at]]), int(ids[other])), float(similar[at, other])))
+        seen[np.delete(rows, many)] = True
+        yield found, len(rows)
 
 
-def _nearest(
-    ids: np.ndarray, fresh: np.ndarray, vectors: np.ndarray, least: float
-) -> Iterator[tuple[tuple[int, int], float]]:
+def _nearest(ids: np.ndarray, fresh: np.ndarray, vectors: np.ndarray, least: float) -> Iterator[Block]:
     import numpy as np
     from usearch.index import Index
 
@@ -167,23 +196,25 @@ def _nearest(
         found = index.search(vectors[rows].reshape(len(rows), -1), NEIGHBOURS + 1)
         # One question gives a list, not a matrix; and what is missing is key 0 at a distance that is no number.
         keys, distances = found.keys.reshape(len(rows), -1), found.distances.reshape(len(rows), -1)
+        block = []
         for at, rank in np.argwhere(np.isfinite(distances) & (distances <= 1 - least)):
             row, other = rows[at], int(keys[at, rank])
             if row != other:
-                yield (int(ids[row]), int(ids[other])), 1 - float(distances[at, rank])
+                block.append(((int(ids[row]), int(ids[other])), 1 - float(distances[at, rank])))
+        yield block, len(rows)
 
 
 def _sharing_words(
     ids: np.ndarray, new: np.ndarray, groups: np.ndarray, packed: np.ndarray
 ) -> Iterator[tuple[int, int]]:
     """Pairs of which one is new and that fall into the same bucket of a band, each once; without those that were
-    compared exactly within their group."""
+    all compared within their group."""
     import numpy as np
 
     if not len(ids):
         return
     _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    exact = sizes[group] <= EXACT
+    exact = sizes[group] <= min(EXACT, MOST + 1)
     bands = packed.reshape(len(packed), -1, ROWS)
     for band in range(bands.shape[1]):
         columns = [bands[:, band, at] for at in range(ROWS)]

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 
 _LEFT_OUT = ("Base64HighEntropyString", "HexHighEntropyString", "IPPublicDetector")
 """Of detect-secrets: entropy fires on prose, and an address is no secret."""
+_KEYWORD = "Secret Keyword"
+"""The kind of what stands behind a name such as "password", by quotes; and of what the next finds without them."""
+_SETTING = re.compile(
+    r"(?<![\w$])[A-Z0-9_]*(?:KEY|TOKEN|SECRET|PASS|PASSWORD|PASSWD|PWD)(?:_[A-Z0-9_]+)?=([^\s'\"`$<>(){}\[\],;&]+)"
+)
+"""DB_PASSWORD=..., as in a file .env or before a command."""
 _MAIL = re.compile(r"[\w.+%-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}\b")
 _NO_MAIL = re.compile(r"@(?:.*\.)?example\.(?:com|org|net)$|\.(?:example|test|invalid|png|jpg)$", re.IGNORECASE)
 _PHONE = re.compile(r"(?<![\w.,/-])\+?\(?\d[\d ()/.-]{7,20}\d(?![\w-])")
@@ -24,9 +30,12 @@ _REGIONS = {"en": "US", "de": "DE", "fr": "FR", "es": "ES", "it": "IT", "pt": "P
 def secrets(text: str) -> Iterator[str]:
     """What kinds of keys, tokens and passwords stand in a text, each with its beginning."""
     for plugin in _plugins():
-        for value in plugin.analyze_string(text):
-            if value and (plugin.secret_type != "Secret Keyword" or _is_password(value)):
-                yield f"{plugin.secret_type}: {_masked(value)}"
+        if plugin.secret_type != _KEYWORD:
+            yield from (f"{plugin.secret_type}: {_masked(value)}" for value in plugin.analyze_string(text) if value)
+            continue
+        for line in text.splitlines():  # of each it tells the first one alone
+            values = [*plugin.analyze_string(line), *_SETTING.findall(line)]
+            yield from (f"{_KEYWORD}: {_masked(value)}" for value in values if value and _is_password(value))
 
 
 def personal_data(text: str, language: str = "en") -> Iterator[str]:
@@ -86,4 +95,4 @@ def _is_phone(text: str, region: str) -> bool:
 
 def _masked(text: str) -> str:
     """Enough to find it in the pair by: the flag is not a second copy."""
-    return text[:4] + "…" if len(text) > 6 else "…"
+    return text[: min(4, len(text) // 4)] + "…"

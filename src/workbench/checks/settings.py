@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -108,11 +108,17 @@ class CheckStore(PairStore):
                     found[prompt] = row[0]
         return found
 
-    def set_clusters(self, dataset: str, clusters: Mapping[bytes, bytes]) -> None:
-        """Replace which prompts of a dataset stand for which others in the split."""
+    def set_clusters(self, dataset: str, compared: Iterable[bytes], clusters: Mapping[bytes, bytes]) -> None:
+        """Replace which prompts of a dataset stand for which others in the split.
+
+        Args:
+            dataset: its name.
+            compared: all of its prompts, also those that no other is like.
+            clusters: for each of the others the one that stands for it.
+        """
         with self._change():
             self._connection.execute("DELETE FROM prompt_clusters WHERE dataset = ?", (dataset,))
             self._connection.executemany(
                 "INSERT INTO prompt_clusters VALUES (?, ?, ?)",
-                ((dataset, prompt, representative) for prompt, representative in clusters.items()),
+                ((dataset, prompt, clusters.get(prompt, b"")) for prompt in compared),
             )

@@ -18,7 +18,7 @@ from workbench.checks.settings import CheckSettings
 from workbench.pairs.pair import Pair
 from workbench.text import for_template
 
-VERSION = 1
+VERSION = 2
 """Raised when a check finds something else in the same text, so that all pairs are checked again."""
 LONGER = 2.0
 """A chosen answer so many times as long as the rejected one is preferred for its length, perhaps."""
@@ -35,7 +35,11 @@ class Model:
     """Tells the tokenizer, and the system prompt, from others."""
     control_strings: tuple[str, ...]
     tokens: Callable[[Pair], int]
-    """How many tokens training would count."""
+    """How many tokens training would count. Raises NotRendered."""
+
+
+class NotRendered(Exception):
+    """The chat template has no words for a pair's turns; the message tells why."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,14 @@ class TextChecks:
             if told := list(dict.fromkeys(kinds)):
                 more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
                 flags.append((flag, ", ".join(told[:_SHOWN]) + more))
-        return Found(self._model.tokens(pair) if self._model else None, language, sure, flags)
+        tokens = None
+        try:
+            tokens = self._model.tokens(pair) if self._model else None
+        except NotRendered as error:
+            told = [says for name, says in flags if name == "format"]
+            flags = [each for each in flags if each[0] != "format"]
+            flags.append(("format", "; ".join([*told, f"the model's chat template refuses its turns: {error}"])))
+        return Found(tokens, language, sure, flags)
 
     def _sides(self, pair: Pair, answers: list[str]) -> list[tuple[str, str]]:
         flags = []
@@ -87,12 +98,8 @@ class TextChecks:
         prompt = _plain(pair.prompt)
         if prompt and any(_plain(text) == prompt for text in answers):
             flags.append(("same-both-sides", "the answer is the prompt"))
-        if pair.chosen is not None and pair.rejected is not None:
-            if _plain(pair.chosen) == _plain(pair.rejected):
-                flags.append(("identical-sides", "chosen and rejected differ in case, spaces and punctuation alone"))
-            elif len(pair.chosen) >= LONGER * len(pair.rejected):
-                times = len(pair.chosen) / len(pair.rejected)
-                flags.append(("length-bias", f"chosen is {times:.1f} times as long as rejected"))
+        if pair.chosen is not None and pair.rejected is not None and _plain(pair.chosen) == _plain(pair.rejected):
+            flags.append(("identical-sides", "chosen and rejected differ in case, spaces and punctuation alone"))
         return flags
 
     def _format(self, pair: Pair, answers: list[str]) -> list[tuple[str, str]]:
@@ -103,6 +110,18 @@ class TextChecks:
         ):
             return []
         return [("format", f"the answer does not hold {settings.format_in_words}")]
+
+
+def length_bias(pair: Pair) -> str:
+    """How much longer the chosen answer is, where it may be preferred for that; empty: it is not.
+
+    It is no part of `TextChecks.check`: whether a person has chosen at all is told by the pair's tags, not by its key.
+    """
+    if pair.chosen is None or pair.rejected is None or pair.is_undecided:
+        return ""
+    if _plain(pair.chosen) == _plain(pair.rejected) or len(pair.chosen) < LONGER * len(pair.rejected):
+        return ""
+    return f"chosen is {len(pair.chosen) / max(1, len(pair.rejected)):.1f} times as long as rejected"
 
 
 def to_json(found: Found) -> list[Any]:

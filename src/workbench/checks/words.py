@@ -30,16 +30,26 @@ _NOT = frozenset(
     ("not", "no", "never", "without", "cannot", "nicht", "kein", "keine", "keinen", "nie", "ohne", "pas", "jamais")
 )
 _ENDS = ".!?;"
+_SHORT = 2000
+"""Characters of a text up to which its words are remembered, for the next comparison: some 20 kB of them each."""
 _WINDOW = 4
 """Words on each side of a number that tell what it belongs to."""
 
 
-@lru_cache(maxsize=4096)
 def tokens(text: str) -> tuple[str, ...]:
     """The words in small letters, numbers as digits, operators before numbers, and the ends of sentences.
 
     `1,000` and `1000` are the same.
     """
+    return _short_tokens(text) if len(text) <= _SHORT else _tokens(text)
+
+
+@lru_cache(maxsize=2048)
+def _short_tokens(text: str) -> tuple[str, ...]:
+    return _tokens(text)
+
+
+def _tokens(text: str) -> tuple[str, ...]:
     text = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'")
     return tuple(map(_plain, _TOKENS.findall(text)))
 

@@ -29,6 +29,8 @@ class Made:
     """The fields of a `NewPair`, where one came of it."""
     flag: str = ""
     """The detail of a flag that the pair is given; empty for none."""
+    why: str = ""
+    """What the server said when it refused."""
 
     def new_pair(self) -> NewPair | None:
         """The pair that came of it."""

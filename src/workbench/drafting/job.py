@@ -21,6 +21,10 @@ from workbench.errors import UserError
 from workbench.jobs.context import Context, StopRequested
 from workbench.pairs.pair import NewPair, NotAPair
 
+REFUSED = "refused"
+"""The outcome of what the server refused; it can be asked for again, when the server is mended."""
+_REFUSALS = 3
+"""So many at the very beginning end the job: the server takes none."""
 DRAFTED = "drafted"
 """The tag of a drafted pair."""
 
@@ -32,10 +36,12 @@ def draft(context: Context) -> dict[str, Any]:
     `max_tokens`, `again` (also passages that the dataset was drafted from).
 
     Returns:
-        index, dataset, passages, kept, flagged and outcomes (how many passages each became of).
+        index, dataset, passages, kept, flagged and outcomes (how many passages each became of); where the server
+        refused some, refused: what it said.
 
     Raises:
-        UserError: the index or the model cannot be used; what was drafted before is kept, as when it is stopped.
+        UserError: the index or the model cannot be used, or the server refuses the first passages; what was drafted
+            before is kept, as when it is stopped.
         StopRequested: the user asked to stop.
     """
     asked = context.arguments
@@ -55,10 +61,12 @@ def sample(context: Context) -> dict[str, Any]:
     (prompts), `temperature`, `max_tokens`, `seed`, `again` (also prompts that have two answers).
 
     Returns:
-        dataset, prompts, kept, flagged and outcomes (how many prompts each became of).
+        dataset, prompts, kept, flagged and outcomes (how many prompts each became of); where the server refused some,
+        refused: what it said.
 
     Raises:
-        UserError: the model cannot be used; what was sampled before is kept, as when it is stopped.
+        UserError: the model cannot be used, or the server refuses the first prompts; what was sampled before is kept,
+            as when it is stopped.
         StopRequested: the user asked to stop.
     """
     asked = context.arguments
@@ -77,6 +85,8 @@ def told(result: dict[str, Any], noun: str, outcomes: dict[str, str]) -> str:
         return f"no {noun} is left that was not taken before; ask for them again to go through all"
     parts = [f"{result['kept']:,} of {total:,} {noun}s gave a pair, pending"]
     parts += [f"{number:,}: {outcomes[name]}" for name, number in result["outcomes"].items() if name != "kept"]
+    if result.get(REFUSED):
+        parts[-1] += f" ({result[REFUSED]})"
     return "; ".join(parts)
 
 
@@ -100,6 +110,7 @@ def _draft(context: Context, gathered: Gathered) -> None:
                 continue
             context.check_stop()
             gathered.add(_drafted(context, asker, found, known))
+            _must_be_taken(gathered)
             _tell(context, gathered, limit, "passages", "Drafting")
 
 
@@ -107,8 +118,10 @@ def _drafted(context: Context, asker: Asker, found: FoundPassage, known: set[byt
     key, passage = found.key.hex(), found.passage
     try:
         answer = asker.ask(drafts.prompt(passage), context.stop_requested, system="", alone=True, stop=drafts.STOP)
-    except (TooLong, Refused):
+    except TooLong:
         return Made(key, "too_long")
+    except Refused as error:
+        return Made(key, REFUSED, why=str(error))
     context.check_stop()
     assert answer is not None
     draft = drafts.read(answer.text, passage, ended=answer.figures.finish_reason != "length")
@@ -137,7 +150,9 @@ def _keep_drafts(context: Context, made: list[Made]) -> None:
     asked = context.arguments
     with ProposalStore(context.workspace.database) as store, DraftedPassages(context.workspace.database) as drafted:
         store.propose(asked["dataset"], made, flag="ungrounded", label=f"drafted from {asked['index']}")
-        drafted.add(asked["dataset"], [(bytes.fromhex(each.key), each.outcome) for each in made])
+        drafted.add(
+            asked["dataset"], [(bytes.fromhex(each.key), each.outcome) for each in made if each.outcome != REFUSED]
+        )
 
 
 # Sampling
@@ -156,24 +171,31 @@ def _sample(context: Context, gathered: Gathered) -> None:
     for key, messages in left:
         context.check_stop()
         gathered.add(_sampled(context, asker, key, messages))
+        _must_be_taken(gathered)
         _tell(context, gathered, total, "prompts", "Answering twice")
 
 
 def _sampled(context: Context, asker: Asker, key: str, messages: list[dict[str, str]]) -> Made:
     seeds = random.Random(f"{context.arguments['seed']} {key}")
     answers: list[str] = []
+    outcome, cut = "", False
     for attempt in count(1):
         try:
             answer = asker.ask(tuple(messages), context.stop_requested, seed=seeds.getrandbits(31))
-        except (TooLong, Refused):
+        except TooLong:
             return Made(key, "too_long")
+        except Refused as error:
+            return Made(key, REFUSED, why=str(error))
         context.check_stop()
         assert answer is not None
-        outcome = samples.take(answers, answer.text.strip())
+        if answer.figures.finish_reason == "length":
+            cut = True  # half an answer teaches to stop in the middle, or is preferred for being whole
+        else:
+            outcome = samples.take(answers, answer.text.strip())
         if len(answers) == 2:
             break
         if attempt == samples.MOST_ATTEMPTS:
-            return Made(key, outcome)
+            return Made(key, "cut_off" if cut else outcome)
     pair = samples.pair(messages, answers, asker.hybrid, context.arguments["temperature"])
     return Made(key, "kept", pair) if _is_pair(pair) else Made(key, "empty")
 
@@ -207,6 +229,13 @@ def _asker(context: Context) -> Asker:
     return asker
 
 
+def _must_be_taken(gathered: Gathered) -> None:
+    """Give up where the server has refused all there was, and that was enough to tell."""
+    made = gathered.made
+    if len(made) >= _REFUSALS and all(each.outcome == REFUSED for each in made):
+        raise UserError(f"the server refused all of the first {len(made)}: {made[-1].why}")
+
+
 def _tell(context: Context, gathered: Gathered, total: int, unit: str, message: str) -> None:
     counts = gathered.counts
     context.progress(
@@ -217,7 +246,9 @@ def _tell(context: Context, gathered: Gathered, total: int, unit: str, message: 
 
 def _result(gathered: Gathered, outcomes: dict[str, str]) -> dict[str, Any]:
     counts = gathered.counts
+    refusals = [made.why for made in gathered.made if made.outcome == REFUSED]
     return {
+        **({REFUSED: refusals[-1]} if refusals else {}),
         "kept": counts["kept"],
         "flagged": sum(bool(made.flag) for made in gathered.made),
         "outcomes": {name: counts[name] for name in outcomes if counts[name]},

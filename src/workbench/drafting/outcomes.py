@@ -12,12 +12,15 @@ DRAFTS = {
     "unsupported": "the passage does not carry the answer, or it says nothing but the question again",
     "duplicate": "the dataset has such a question already",
     "too_long": "the model does not take so long a passage",
+    "refused": "the server refused to answer",
 }
 """Of a passage that was drafted from."""
 SAMPLES = {
     "kept": "kept as pending, undecided",
     "same": "the model said the same every time",
     "empty": "the model said nothing",
+    "cut_off": "the answers did not come to their end: they reached the most tokens",
     "too_long": "the model does not take so long a prompt",
+    "refused": "the server refused to answer",
 }
 """Of a prompt that was answered twice."""

@@ -120,7 +120,7 @@ class OverviewReader(PairReader):
 
     def flags(self, dataset: str) -> dict[str, int]:
         """Pairs of each flag of the checks, the most frequent first."""
-        return self._counts("flag", "pair_flags JOIN pairs ON pairs.id = pair_flags.pair", dataset)
+        return self._counts("flag", "pair_flags AS f JOIN pairs ON pairs.id = f.pair AND pairs.key = f.key", dataset)
 
     def lengths(self, dataset: str) -> Lengths:
         """Of all pairs the tokens that the checks counted; where they counted none, the characters."""

@@ -179,14 +179,17 @@ class PairReader:
         return Facets(
             statuses=dict.fromkeys(STATUSES, 0) | counts("status"),
             tags=counts("tag", table="pair_tags AS pairs"),
-            flags=counts("flag", table="pair_flags CROSS JOIN pairs ON pairs.id = pair_flags.pair"),
+            flags=counts("flag", table="pair_flags AS f CROSS JOIN pairs ON pairs.id = f.pair AND pairs.key = f.key"),
             sources={source: number for source, number in counts("source").items() if source},
         )
 
     def flags_of(self, ids: Iterable[int]) -> dict[int, tuple[Flag, ...]]:
-        """What the checks found of these pairs; those without a flag are left out."""
+        """What the checks found of these pairs as they are now; those without a flag are left out."""
         flags: dict[int, tuple[Flag, ...]] = {}
-        statement = f"SELECT pair, flag, detail FROM pair_flags WHERE pair IN ({IDS}) ORDER BY pair, flag"
+        statement = (
+            "SELECT pair, flag, detail FROM pair_flags AS f JOIN pairs ON pairs.id = f.pair AND pairs.key = f.key"
+            f" WHERE pair IN ({IDS}) ORDER BY pair, flag"
+        )
         for pair, flag, detail in self._rows(statement, {"ids": json.dumps(list(ids))}):
             flags[pair] = (*flags.get(pair, ()), Flag(flag, detail))
         return flags
@@ -291,8 +294,23 @@ class PairReader:
 
         Both are 32 hexadecimal digits, the first half of `Pair.key`. Empty where the dataset was never checked.
         """
-        rows = self._rows("SELECT prompt, representative FROM prompt_clusters WHERE dataset = :d", {"d": dataset})
+        rows = self._rows(
+            "SELECT prompt, representative FROM prompt_clusters WHERE dataset = :d AND representative <> x''",
+            {"d": dataset},
+        )
         return {prompt.hex(): representative.hex() for prompt, representative in rows}
+
+    def new_since_check(self, dataset: str) -> set[int]:
+        """The accepted pairs whose prompts the last check of a dataset did not compare: they were added or edited
+        since, or rejected then. Empty where it was never checked."""
+        rows = self._rows(
+            "SELECT id FROM pairs WHERE dataset = :d AND status = 'accepted'"
+            " AND EXISTS (SELECT 1 FROM prompt_clusters WHERE dataset = :d)"
+            " AND NOT EXISTS (SELECT 1 FROM prompt_clusters AS c"
+            " WHERE c.dataset = :d AND c.prompt = substr(pairs.key, 1, 16))",
+            {"d": dataset},
+        )
+        return {row[0] for row in rows}
 
     def version(self) -> int:
         """A number that changes whenever pairs changed, through whichever process; costs microseconds."""

@@ -302,13 +302,20 @@ MIGRATIONS = [
         -- What a dataset is checked by, as JSON: threshold, language, format.
         CREATE TABLE check_settings (dataset TEXT PRIMARY KEY, settings TEXT NOT NULL) WITHOUT ROWID;
 
-        -- Prompts that the checks found to be nearly the same: which of them stands for them in the split.
+        -- Prompts that the checks compared: which stands in the split for those that are nearly the same.
         CREATE TABLE prompt_clusters (
             dataset TEXT NOT NULL,
             prompt BLOB NOT NULL,          -- the first 16 bytes of pairs.key
-            representative BLOB NOT NULL,  -- likewise
+            representative BLOB NOT NULL,  -- likewise; empty: it was compared, and none is like it
             PRIMARY KEY (dataset, prompt)
         ) WITHOUT ROWID;
+        """,
+    ),
+    (
+        "0004-flags",
+        """
+        ALTER TABLE pair_flags ADD COLUMN key BLOB; -- pairs.key when it was found: of another text it tells nothing
+        UPDATE pair_flags SET key = (SELECT key FROM pairs WHERE pairs.id = pair);
         """,
     ),
 ]

@@ -133,7 +133,7 @@ class Conditions:
             return f"EXISTS (SELECT 1 FROM pair_tags AS t WHERE {tag})"
         if name == "flag":
             named = "" if value == ANY else f" AND f.flag = {self.bind(value)}"
-            return f"EXISTS (SELECT 1 FROM pair_flags AS f WHERE f.pair = pairs.id{named})"
+            return f"EXISTS (SELECT 1 FROM pair_flags AS f WHERE f.pair = pairs.id AND f.key = pairs.key{named})"
         if name == "source":  # the name of a file stands for all of its lines
             file, line = split_source(value)
             whole = f"pairs.source = {self.bind(value)}"

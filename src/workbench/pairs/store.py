@@ -225,7 +225,8 @@ class PairStore(PairReader):
     ) -> int:
         """Replace all that a check found in a dataset; how many flags it has now found.
 
-        Flags can be found again, so this is no undo step; and they go with their pair.
+        Flags can be found again, so this is no undo step; and they go with their pair. When its text is edited they
+        count no longer, until the edit is undone.
 
         Args:
             dataset: its name.
@@ -242,8 +243,8 @@ class PairStore(PairReader):
                 {**parameters, "ids": json.dumps(list(pairs or ()))},
             )
             found = self._connection.execute(
-                """INSERT OR REPLACE INTO pair_flags (pair, flag, detail, "check")
-                SELECT pairs.id, value ->> 1, value ->> 2, :check FROM json_each(:rows) AS given
+                """INSERT OR REPLACE INTO pair_flags (pair, flag, detail, "check", key)
+                SELECT pairs.id, value ->> 1, value ->> 2, :check, pairs.key FROM json_each(:rows) AS given
                 CROSS JOIN pairs ON pairs.id = given.value ->> 0 WHERE dataset = :dataset""",
                 parameters,
             ).rowcount
@@ -251,20 +252,24 @@ class PairStore(PairReader):
         return found
 
     def set_lengths(self, rows: Iterable[tuple[int, str, int]]) -> int:
-        """Note how many tokens pairs have as the model sees them; how many pairs there still are of them.
+        """Note how many tokens pairs have as the model sees them; of how many that was not known.
 
         Args:
-            rows: (pair, `Pair.key` of what was counted, tokens) each.
+            rows: (pair, `Pair.key` of what was counted, tokens) each; those of pairs that are gone, or have another
+                text by now, are passed over.
         """
         given = json.dumps([list(row) for row in rows])
         with self._change():
             noted = self._connection.execute(
                 """INSERT OR REPLACE INTO pair_lengths (pair, key, tokens)
                 SELECT pairs.id, pairs.key, value ->> 2 FROM json_each(:rows) AS given
-                CROSS JOIN pairs ON pairs.id = given.value ->> 0 AND lower(hex(pairs.key)) = given.value ->> 1""",
+                CROSS JOIN pairs ON pairs.id = given.value ->> 0 AND lower(hex(pairs.key)) = given.value ->> 1
+                WHERE NOT EXISTS (SELECT 1 FROM pair_lengths AS l
+                    WHERE l.pair = pairs.id AND l.key = pairs.key AND l.tokens = value ->> 2)""",
                 {"rows": given},
             ).rowcount
-            self._journal.count_up()
+            if noted:
+                self._journal.count_up()
         return noted
 
     def undo(self) -> str | None:

@@ -74,7 +74,7 @@ def prepare(context: Context, recipe: Recipe) -> Prepared:
 def _accepted(context: Context, recipe: Recipe) -> list[FrozenPair]:
     with PairStore(context.workspace.database) as store:
         accepted = list(store.accepted(recipe.dataset))
-        clusters = store.clusters(recipe.dataset)
+        clusters, unseen = store.clusters(recipe.dataset), store.new_since_check(recipe.dataset)
         pairs = [as_frozen(pair, recipe, clusters) for pair in accepted if usable(pair, recipe.method)]
     if not pairs:
         raise UserError(
@@ -84,6 +84,13 @@ def _accepted(context: Context, recipe: Recipe) -> list[FrozenPair]:
             do="Choose another method or dataset."
             if accepted
             else "Import pairs and accept them: on the Pairs screen, or `workbench pairs accept --all`.",
+        )
+    new = sum(pair.id in unseen for pair in accepted if usable(pair, recipe.method))
+    if new and recipe.test_size:
+        context.message(
+            f"{new:,} of {len(pairs):,} pairs are new since the last check, or have another prompt: what says the same"
+            f" may be learned and evaluated; `workbench pairs check {recipe.dataset}` looks at them",
+            level="warning",
         )
     evaluated = sum(pair.evaluated for pair in pairs)
     if evaluated == len(pairs):
