@@ -20,7 +20,8 @@ from workbench.workspace import Workspace
 
 
 def pair(number: int, **more: object) -> NewPair:
-    prompt = f"question {number} about {'refunds' if number % 3 else 'ferries'} => {'x' * (number % 7)}"
+    about = f"{'refunds' if number % 3 else 'ferries'} {'=>' if number % 25 else '<>'}"
+    prompt = f"question {number} about {about} {'x' * (number % 7)}"
     answer = {"chosen": f"good {number}", "rejected": "bad"} if number % 10 == 9 else {"completion": f"answer {number}"}
     source = f"{'ab'[number % 2]}.jsonl:{number}"
     return NewPair(messages=[{"role": "user", "content": prompt}], source=source, **answer, **more)  # type: ignore
@@ -59,7 +60,7 @@ LINES = [
     "flag:near-duplicate",
     "source:a.jsonl", "source:a.jsonl:8", "tokens>60", "chars<40", "edited:yes", "kind:preference", "kind:completion",
     "refunds", "ferr", "ferr status:accepted tag:tone", "-refunds", '"question 7"', "=> tag:tone", "refunds tag:rare",
-    "-tag:tone flag:near-duplicate tokens<90", "id:3,9 refunds",
+    "<> question", "<> quest", "-tag:tone flag:near-duplicate tokens<90", "id:3,9 refunds",
 ]  # fmt: skip
 
 
