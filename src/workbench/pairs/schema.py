@@ -111,8 +111,9 @@ MIGRATIONS = [
     ),
     (
         # A million pairs: what they are filtered and sorted by lies apart from their texts, so that changing the status
-        # of all writes 100 bytes a pair and not 1,000. The texts of a deleted pair stay where they are for as long as
-        # undo can bring it back. The journal keeps ranges of ids in place of a row each.
+        # of all writes 100 bytes a pair and not 1,000. The texts of a deleted pair, and what the checks found of it,
+        # stay where they are for as long as undo can bring it back. The journal keeps ranges of ids in place of a row
+        # each.
         "0003-size",
         """
         DROP TRIGGER pairs_indexed;
@@ -223,11 +224,6 @@ MIGRATIONS = [
         CREATE TRIGGER pairs_untagged AFTER DELETE ON pairs WHEN old.tags <> '[]' BEGIN
             DELETE FROM pair_tags WHERE dataset = old.dataset AND pair = old.id
                 AND tag IN (SELECT value FROM json_each(old.tags));
-        END;
-
-        CREATE TRIGGER pairs_forgotten AFTER DELETE ON pairs BEGIN
-            DELETE FROM pair_flags WHERE pair = old.id;
-            DELETE FROM pair_lengths WHERE pair = old.id;
         END;
 
         -- Contents that the full-text index does not hold yet, and contents that no undo brings back; see catching_up.

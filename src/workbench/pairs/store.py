@@ -225,7 +225,7 @@ class PairStore(PairReader):
     ) -> int:
         """Replace all that a check found in a dataset; how many flags it has now found.
 
-        Flags can be found again, so this is no undo step; and they go with their pair.
+        Flags can be found again, so this is no undo step; a pair that is deleted and brought back has its flags again.
 
         Args:
             dataset: its name.
