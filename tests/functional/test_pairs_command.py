@@ -10,9 +10,15 @@ from typing import Any
 
 import pytest
 
+from workbench import files
 from workbench.errors import UserError
 from workbench.jobs import control, follow
-from workbench.pairs import hub
+from workbench.jobs.context import Context
+from workbench.jobs.folder import JobFolder, Status
+from workbench.pairs import catching_up, hub
+from workbench.pairs.job import faults_of
+from workbench.pairs.job import run as run_import
+from workbench.pairs.pair import NewPair
 from workbench.pairs.split import is_eval
 from workbench.pairs.store import PairStore
 from workbench.workspace import Workspace
@@ -153,6 +159,44 @@ def test_the_app_imports_as_a_job(workspace: Workspace) -> None:
     failed = control.start(workspace, "import", {"file": "absent.jsonl", "dataset": "d"}, title="import")
     list(follow.follow(failed))
     assert (failed.status().state, "no such file" in (failed.status().error or "")) == ("failed", True)
+
+
+@pytest.mark.parametrize("ends", ["a stop", "a failure"])
+def test_what_ends_the_preparing_of_the_search_takes_nothing_from_an_import(
+    workspace: Workspace, command: Command, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    folder = workspace.jobs / "import"
+    folder.mkdir(parents=True)
+    arguments = {"file": "rows.jsonl", "dataset": "d"}
+    files.write_json(folder / "spec.json", {"kind": "import", "title": "import", "arguments": arguments})
+    rows = [{"question": f"q{n}", "answer": f"answer {n}" if n else ""} for n in range(30)]
+    (workspace.root / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    monkeypatch.setattr(catching_up, "AT_ONCE", 10)
+    monkeypatch.setattr(catching_up, "_BATCH", 7)
+    index_some = catching_up.index_some
+
+    def ended(connection: Any) -> bool:
+        if ends == "a failure":
+            raise UserError("another process holds the database", do="Nothing was changed.")
+        (folder / "stop").touch()
+        return index_some(connection)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("workbench.pairs.store.index_some", ended)
+        context = Context(job := JobFolder(folder), Status())
+        assert job.stop_file == folder / "stop"
+        assert run_import(context)["imported"] == 29
+        assert [fault["line"] for fault in faults_of(job)] == [1]
+        if ends == "a failure":
+            ran = command("pairs", "import", "rows.jsonl", "-d", "e")
+            assert (ran.code, "29 imported into e" in ran.out) == (0, True), ran
+            with PairStore(workspace.database) as store:
+                more = [NewPair(messages=[{"role": "user", "content": f"{n}"}], completion="x") for n in range(20)]
+                assert store.add("f", more).added == 20
+    with PairStore(workspace.database) as store:
+        assert store.unsearched()
+        store.catch_up()
+        assert store.count("d", search="answer") == 29
 
 
 def test_a_dataset_folder_is_loaded_by_datasets_and_imported_again(workspace: Workspace, command: Command) -> None:

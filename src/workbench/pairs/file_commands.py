@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,7 +86,8 @@ def _here(
         if say:
             output.say(f"{file.name}: {detect(file, arguments['columns'])}")
         result = import_file(store, file, progress=_progress(), **arguments)
-        store.catch_up(progress=_progress())
+        with suppress(UserError, KeyboardInterrupt):  # the pairs are there, and the next search goes on from here
+            store.catch_up(progress=_progress())
     figures = {
         "imported": result.imported,
         "duplicates": result.duplicates,

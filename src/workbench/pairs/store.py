@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -64,7 +64,8 @@ class PairStore(PairReader):
         remaining = iter(rows)
         batches = iter(lambda: [stored(row) for row in islice(remaining, _BATCH)], [])
         added = self.add_rows(dataset, batches, status=status, label=label)
-        self.catch_up()
+        with suppress(UserError):  # the pairs are there, and the next search goes on from here
+            self.catch_up()
         return added
 
     def add_rows(
