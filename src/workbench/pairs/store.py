@@ -49,8 +49,7 @@ class PairStore(PairReader):
     def add(self, dataset: str, rows: Iterable[NewPair], *, status: str = "pending", label: str = "added") -> AddResult:
         """Add pairs, but for those that the dataset has; all of them or, when `rows` raises, none.
 
-        The rows are gathered aside first, so that others can write to the database meanwhile; but for those of a large
-        source that gives them quickly, which are added as they come after the first 100,000.
+        The rows are gathered aside first, so that others can write to the database meanwhile.
 
         Args:
             dataset: its name; made by its first pair.
@@ -69,17 +68,31 @@ class PairStore(PairReader):
         return added
 
     def add_rows(
-        self, dataset: str, batches: Iterable[Sequence[StoredRow]], *, status: str = "pending", label: str = "added"
+        self,
+        dataset: str,
+        batches: Iterable[Sequence[StoredRow]],
+        *,
+        status: str = "pending",
+        label: str = "added",
+        from_disk: bool = False,
     ) -> AddResult:
         """Add pairs whose rows somebody has prepared already; everything else is as in `add`.
 
         More than a thousand are not found by words before `catch_up`, which the caller must call.
+
+        Args:
+            dataset: see `add`.
+            batches: the rows.
+            status: see `add`.
+            label: see `add`.
+            from_disk: the rows are read from a file here, so that nothing can keep them waiting: where the first
+                100,000 came quickly, the others are added as they come, while nobody else can write.
         """
         check_name(dataset, "dataset")
         _check_status(status)
         with self._errors(), adding.room(self._connection):
             remaining = iter(batches)
-            given, goes_on = adding.stage(self._connection, remaining)
+            given, goes_on = adding.stage(self._connection, remaining, whole=not from_disk)
             with self._change():
                 added, first, last = adding.move_in(self._connection, dataset, status)
                 while goes_on:
