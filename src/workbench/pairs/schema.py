@@ -276,7 +276,11 @@ MIGRATIONS = [
     (
         "0003-undecided",
         # `undecided`: see UNDECIDED in pair.py. Whoever writes here, nothing is accepted that nobody has judged.
+        # A tag of this name that is older means something else: it gets another one, in the journal too.
         """
+        UPDATE pairs SET tags = replace(tags, '"undecided"', '"was-undecided"') WHERE instr(tags, '"undecided"');
+        UPDATE pairs_out SET tags = replace(tags, '"undecided"', '"was-undecided"') WHERE instr(tags, '"undecided"');
+        UPDATE pair_changes SET tags = replace(tags, '"undecided"', '"was-undecided"') WHERE instr(tags, '"undecided"');
         CREATE TRIGGER undecided_is_pending AFTER INSERT ON pairs
         WHEN new.status = 'accepted' AND new.preference AND instr(new.tags, '"undecided"') BEGIN
             UPDATE pairs SET status = 'pending' WHERE id = new.id;
