@@ -16,6 +16,7 @@ from workbench.jobs import control, follow
 from workbench.jobs.context import Context
 from workbench.jobs.folder import JobFolder, Status
 from workbench.pairs import catching_up, hub
+from workbench.pairs.importing import import_rows
 from workbench.pairs.job import faults_of
 from workbench.pairs.job import run as run_import
 from workbench.pairs.pair import NewPair
@@ -233,9 +234,21 @@ def test_a_dataset_folder_is_loaded_by_datasets_and_imported_again(workspace: Wo
     (folder / "mine.txt").write_text("kept")
     assert "holds other things" in command(*export, "--replace").err
     assert [path.name for path in folder.parent.iterdir()] == ["tone"]
+    (folder / "mine.txt").unlink()
 
     ran = command("pairs", "import", "out/tone@eval", "-d", "again", "--limit", 7, "--json")
     assert ran.lines == [{"imported": 7, "duplicates": 0, "skipped": 0, "form": "alpaca", "faults": []}]
+    ran = command("pairs", "import", "out/tone", "-d", "all", "--json")
+    assert ran.lines == [{"imported": 60, "duplicates": 0, "skipped": 0, "form": "alpaca", "faults": []}]
+    whole = hub.parse("out/tone", workspace.root)
+    assert whole is not None
+    with PairStore(workspace.database) as store:
+        import_rows(store, hub.DatasetRows(whole), "parts", columns={"source": ""})
+        held = len(splits["eval"])
+        assert store.facets("parts").sources == {"tone@train": 60 - held, "tone@eval": held}
+        assert store.page("parts")[-1].source == f"tone@eval:{held}"
+    (workspace.root / "out" / "tone@v2.jsonl").write_text('{"question": "Which?", "answer": "The file."}\n')
+    assert "1 imported into file" in command("pairs", "import", "out/tone@v2.jsonl", "-d", "file").out
     named = hub.parse("out/tone:default@test", workspace.root)
     assert named is not None
     with pytest.raises(UserError, match=r"out/tone:default@test: has no split 'test'. It has train, eval"):

@@ -363,6 +363,7 @@ def test_the_keys_of_workspaces_that_exist_stay(
 
 
 def test_a_large_file_is_read_by_a_process_beside(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(psutil.Process().children())
     rows = [{"prompt": f"{n} caf\u00e9", "completion": "x" if n % 1000 else ""} for n in range(3000)]
     content = lines(*rows)
     here = bring(workspace, "rows.jsonl", content)
@@ -377,4 +378,4 @@ def test_a_large_file_is_read_by_a_process_beside(workspace: Workspace, monkeypa
     assert (again.imported, again.duplicates) == (0, 2997)
     with pytest.raises(UserError, match="something follows the array"):  # what the other process refuses
         bring(workspace, "broken.json", json.dumps(rows[1:200], indent=1) + "\n,")
-    assert not psutil.Process().children()
+    assert not set(psutil.Process().children()) - before

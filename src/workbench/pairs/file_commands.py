@@ -31,7 +31,8 @@ def import_(
         Path,
         typer.Argument(
             help="A JSONL, JSON, CSV or Parquet file; a Hugging Face dataset folder; or hub:OWNER/NAME."
-            " Behind the last two, :CONFIG and @SPLIT choose a part.",
+            " Behind the last two, :CONFIG and @SPLIT choose a part; without @SPLIT all of a folder is read,"
+            " and train of the hub's.",
         ),
     ],
     dataset: Dataset,
