@@ -118,6 +118,8 @@ def test_mistakes_are_one_line_and_change_nothing(workspace: Workspace, command:
     (workspace.root / "bad.jsonl").write_text('{"prompt": "a", "completion": ""}\n')
     ran = command("pairs", "import", "bad.jsonl", "--dataset", "d")
     assert (ran.code, "bad.jsonl:1: completion is empty" in ran.out) == (1, True)
+    ran = command("pairs", "list", "--offset", 2**63 - 1)
+    assert (ran.code, "There are 1." in ran.out) == (0, True), ran
 
 
 def test_hostile_text_neither_colours_nor_forges(workspace: Workspace, command: Command) -> None:

@@ -370,7 +370,15 @@ def test_a_large_file_is_read_by_a_process_beside(workspace: Workspace, monkeypa
     (workspace.root / "workbench.sqlite").unlink()
     monkeypatch.setattr(importing, "_LARGE", 1000)
     seen: list[float] = []
-    there = bring(workspace, "rows.jsonl", content, progress=lambda done, *_: seen.append(done))
+    groups = set()
+
+    def progress(done: float, *_: object) -> None:
+        seen.append(done)
+        groups.update(os.getpgid(child.pid) for child in set(psutil.Process().children()) - before)
+
+    there = bring(workspace, "rows.jsonl", content, progress=progress)
+    assert groups
+    assert os.getpgrp() not in groups  # ctrl+c does not reach it: there is no traceback of it to see
     assert there == here
     assert (there[0].imported, [fault.line for fault in there[0].faults]) == (2997, [1, 1001, 2001])
     assert seen[-1] == len(content.encode())
