@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -231,8 +233,20 @@ def test_a_dataset_folder_is_loaded_by_datasets_and_imported_again(workspace: Wo
 
     # Nothing is overwritten unasked, and nothing but what an export wrote.
     assert "is there already" in command(*export).err
+    (folder / "README.md").write_text(card.replace("# license: YOUR-LICENCE", "license: cc0-1.0"))
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (folder.parent / f".tone.{ended.pid}.tmp").mkdir()  # of an export that was killed
+    (folder.parent / f".tone.{os.getppid()}.tmp").mkdir()  # of one that is at work
     assert command(*export, "--form", "alpaca", "--replace").code == 0
-    assert "form `alpaca`" in (folder / "README.md").read_text()
+    assert {path.name for path in folder.parent.iterdir()} == {"tone", f".tone.{os.getppid()}.tmp"}
+    (folder.parent / f".tone.{os.getppid()}.tmp").rmdir()
+    card = (folder / "README.md").read_text()
+    assert "form `alpaca`" in card
+    assert "\nlicense: cc0-1.0\n" in card
+    (folder / "README.md").write_text(card.replace("## Use", "Mind the dates.\n\n## Use"))
+    assert "README.md: was edited" in command(*export, "--replace").err
+    (folder / "README.md").write_text(card)
     (folder / "mine.txt").write_text("kept")
     assert "holds other things" in command(*export, "--replace").err
     assert [path.name for path in folder.parent.iterdir()] == ["tone"]
