@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ _HERE = -100  # AT_FDCWD
 _EXCHANGE = 2  # RENAME_EXCHANGE, RENAME_SWAP
 
 
-@contextmanager
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path aside; on success it is fsynced and renamed over `path`, on an exception it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,6 +136,20 @@ def remove_asides(folder: Path) -> None:
     """Remove what writers of files in `folder` that were killed have left; none may be at work."""
     for aside in folder.glob(".*.tmp"):
         aside.unlink(missing_ok=True)
+
+
+def remove_left_of(path: Path) -> None:
+    """Remove what writers of this file or folder that were killed have left beside it; others may be at work."""
+    import psutil  # few need it
+
+    named = re.compile(re.escape(f".{path.name}.") + r"(\d+)(-\d+)?\.tmp")
+    with contextlib.suppress(OSError):
+        for found in list(path.parent.iterdir()):
+            if (match := named.fullmatch(found.name)) and not psutil.pid_exists(int(match[1])):
+                if found.is_dir() and not found.is_symlink():
+                    shutil.rmtree(found, ignore_errors=True)
+                else:
+                    found.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from workbench import files
 from workbench.errors import UserError
 from workbench.jobs import control, follow
-from workbench.pairs import hub
+from workbench.jobs.context import Context
+from workbench.jobs.folder import JobFolder, Status
+from workbench.pairs import catching_up, hub
+from workbench.pairs.importing import import_rows
+from workbench.pairs.job import faults_of
+from workbench.pairs.job import run as run_import
+from workbench.pairs.pair import NewPair
 from workbench.pairs.split import is_eval
 from workbench.pairs.store import PairStore
 from workbench.workspace import Workspace
@@ -111,6 +120,8 @@ def test_mistakes_are_one_line_and_change_nothing(workspace: Workspace, command:
     (workspace.root / "bad.jsonl").write_text('{"prompt": "a", "completion": ""}\n')
     ran = command("pairs", "import", "bad.jsonl", "--dataset", "d")
     assert (ran.code, "bad.jsonl:1: completion is empty" in ran.out) == (1, True)
+    ran = command("pairs", "list", "--offset", 2**63 - 1)
+    assert (ran.code, "There are 1." in ran.out) == (0, True), ran
 
 
 def test_hostile_text_neither_colours_nor_forges(workspace: Workspace, command: Command) -> None:
@@ -155,6 +166,44 @@ def test_the_app_imports_as_a_job(workspace: Workspace) -> None:
     assert (failed.status().state, "no such file" in (failed.status().error or "")) == ("failed", True)
 
 
+@pytest.mark.parametrize("ends", ["a stop", "a failure"])
+def test_what_ends_the_preparing_of_the_search_takes_nothing_from_an_import(
+    workspace: Workspace, command: Command, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    folder = workspace.jobs / "import"
+    folder.mkdir(parents=True)
+    arguments = {"file": "rows.jsonl", "dataset": "d"}
+    files.write_json(folder / "spec.json", {"kind": "import", "title": "import", "arguments": arguments})
+    rows = [{"question": f"q{n}", "answer": f"answer {n}" if n else ""} for n in range(30)]
+    (workspace.root / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    monkeypatch.setattr(catching_up, "AT_ONCE", 10)
+    monkeypatch.setattr(catching_up, "_BATCH", 7)
+    index_some = catching_up.index_some
+
+    def ended(connection: Any) -> bool:
+        if ends == "a failure":
+            raise UserError("another process holds the database", do="Nothing was changed.")
+        (folder / "stop").touch()
+        return index_some(connection)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("workbench.pairs.store.index_some", ended)
+        context = Context(job := JobFolder(folder), Status())
+        assert job.stop_file == folder / "stop"
+        assert run_import(context)["imported"] == 29
+        assert [fault["line"] for fault in faults_of(job)] == [1]
+        if ends == "a failure":
+            ran = command("pairs", "import", "rows.jsonl", "-d", "e")
+            assert (ran.code, "29 imported into e" in ran.out) == (0, True), ran
+            with PairStore(workspace.database) as store:
+                more = [NewPair(messages=[{"role": "user", "content": f"{n}"}], completion="x") for n in range(20)]
+                assert store.add("f", more).added == 20
+    with PairStore(workspace.database) as store:
+        assert store.unsearched()
+        store.catch_up()
+        assert store.count("d", search="answer") == 29
+
+
 def test_a_dataset_folder_is_loaded_by_datasets_and_imported_again(workspace: Workspace, command: Command) -> None:
     rows = [
         {"question": f"Question {n}?", "answer": f"Answer {n}.", "source": f"`[/b]\n{n % 3}.md:{n}"} for n in range(60)
@@ -184,14 +233,38 @@ def test_a_dataset_folder_is_loaded_by_datasets_and_imported_again(workspace: Wo
 
     # Nothing is overwritten unasked, and nothing but what an export wrote.
     assert "is there already" in command(*export).err
+    (folder / "README.md").write_text(card.replace("# license: YOUR-LICENCE", "license: cc0-1.0"))
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (folder.parent / f".tone.{ended.pid}.tmp").mkdir()  # of an export that was killed
+    (folder.parent / f".tone.{os.getppid()}.tmp").mkdir()  # of one that is at work
     assert command(*export, "--form", "alpaca", "--replace").code == 0
-    assert "form `alpaca`" in (folder / "README.md").read_text()
+    assert {path.name for path in folder.parent.iterdir()} == {"tone", f".tone.{os.getppid()}.tmp"}
+    (folder.parent / f".tone.{os.getppid()}.tmp").rmdir()
+    card = (folder / "README.md").read_text()
+    assert "form `alpaca`" in card
+    assert "\nlicense: cc0-1.0\n" in card
+    (folder / "README.md").write_text(card.replace("## Use", "Mind the dates.\n\n## Use"))
+    assert "README.md: was edited" in command(*export, "--replace").err
+    (folder / "README.md").write_text(card)
     (folder / "mine.txt").write_text("kept")
     assert "holds other things" in command(*export, "--replace").err
     assert [path.name for path in folder.parent.iterdir()] == ["tone"]
+    (folder / "mine.txt").unlink()
 
     ran = command("pairs", "import", "out/tone@eval", "-d", "again", "--limit", 7, "--json")
     assert ran.lines == [{"imported": 7, "duplicates": 0, "skipped": 0, "form": "alpaca", "faults": []}]
+    ran = command("pairs", "import", "out/tone", "-d", "all", "--json")
+    assert ran.lines == [{"imported": 60, "duplicates": 0, "skipped": 0, "form": "alpaca", "faults": []}]
+    whole = hub.parse("out/tone", workspace.root)
+    assert whole is not None
+    with PairStore(workspace.database) as store:
+        import_rows(store, hub.DatasetRows(whole), "parts", columns={"source": ""})
+        held = len(splits["eval"])
+        assert store.facets("parts").sources == {"tone@train": 60 - held, "tone@eval": held}
+        assert store.page("parts")[-1].source == f"tone@eval:{held}"
+    (workspace.root / "out" / "tone@v2.jsonl").write_text('{"question": "Which?", "answer": "The file."}\n')
+    assert "1 imported into file" in command("pairs", "import", "out/tone@v2.jsonl", "-d", "file").out
     named = hub.parse("out/tone:default@test", workspace.root)
     assert named is not None
     with pytest.raises(UserError, match=r"out/tone:default@test: has no split 'test'. It has train, eval"):

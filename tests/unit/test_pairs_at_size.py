@@ -20,7 +20,8 @@ from workbench.workspace import Workspace
 
 
 def pair(number: int, **more: object) -> NewPair:
-    prompt = f"question {number} about {'refunds' if number % 3 else 'ferries'} => {'x' * (number % 7)}"
+    about = f"{'refunds' if number % 3 else 'ferries'} {'=>' if number % 25 else '<>'}"
+    prompt = f"question {number} about {about} {'x' * (number % 7)}"
     answer = {"chosen": f"good {number}", "rejected": "bad"} if number % 10 == 9 else {"completion": f"answer {number}"}
     source = f"{'ab'[number % 2]}.jsonl:{number}"
     return NewPair(messages=[{"role": "user", "content": prompt}], source=source, **answer, **more)  # type: ignore
@@ -59,7 +60,7 @@ LINES = [
     "flag:near-duplicate",
     "source:a.jsonl", "source:a.jsonl:8", "tokens>60", "chars<40", "edited:yes", "kind:preference", "kind:completion",
     "refunds", "ferr", "ferr status:accepted tag:tone", "-refunds", '"question 7"', "=> tag:tone", "refunds tag:rare",
-    "-tag:tone flag:near-duplicate tokens<90", "id:3,9 refunds",
+    "<> question", "<> quest", "-tag:tone flag:near-duplicate tokens<90", "id:3,9 refunds",
 ]  # fmt: skip
 
 
@@ -178,11 +179,11 @@ def test_a_large_quick_source_is_added_as_it_comes_and_what_fails_leaves_nothing
         store.add("d", [pair(7)])
         before = store.version()
         with pytest.raises(RuntimeError):
-            store.add_rows("d", batches(fails=True))
+            store.add_rows("d", batches(fails=True), from_disk=True)
         assert (store.version(), store.count(), store.unsearched()) == (before, 1, 0)
-        result = store.add_rows("d", batches(fails=False))
+        result = store.add_rows("d", batches(fails=False), from_disk=True)
         assert (result.added, result.duplicates) == (409, 71)
-        again = store.add_rows("d", batches(fails=False))
+        again = store.add_rows("d", batches(fails=False), from_disk=True)
         assert (again.added, again.duplicates) == (0, 480)
         assert [p.source for p in store.page("d", offset=1, limit=3)] == ["a.jsonl:0", "b.jsonl:1", "a.jsonl:2"]
         assert store.undo() == "added: 409 pairs into d"
@@ -228,6 +229,32 @@ def test_flags_of_an_earlier_release_are_taken_to_be_about_the_pairs_as_they_are
         connection.execute("INSERT INTO pair_flags VALUES (1, 'empty', 'of e', 'texts')")
     with PairStore(workspace.database) as store:
         assert [flag.detail for flag in store.flags_of([1])[1]] == ["of e"]
+
+
+def test_a_tag_that_was_called_undecided_does_not_stick(workspace: Workspace) -> None:
+    """Of a preference pair: accepted, tagged so, and the tag taken away; of another one that was deleted."""
+    workspace.database.parent.mkdir(parents=True, exist_ok=True)
+    messages = '[{"role": "user", "content": "p"}]'
+    with closing(database.connect(workspace.database, MIGRATIONS[:1], owner="pairs")) as connection:
+        for statement in (
+            f"INSERT INTO pairs VALUES (1, 'd', x'01', 'accepted', '[]', '', '', '{messages}', NULL, 'a', 'b')",
+            "INSERT INTO pair_steps (id, kind, label) VALUES (1, 'add', 'added'), (2, 'tags', 'tagged pair 1'),"
+            " (3, 'status', 'accepted pair 1'), (4, 'tags', 'untagged pair 1'), (5, 'delete', 'deleted pair 2')",
+            "INSERT INTO pair_changes (step, pair) VALUES (1, 1), (1, 2)",
+            "INSERT INTO pair_changes (step, pair, tags) VALUES (2, 1, '[]'), (4, 1, '[\"undecided\", \"t\"]')",
+            "INSERT INTO pair_changes (step, pair, status) VALUES (3, 1, 'pending')",
+            "INSERT INTO pair_changes (step, pair, dataset, key, status, tags, note, source, messages, chosen,"
+            f" rejected) VALUES (5, 2, 'd', x'02', 'accepted', '[\"undecided\"]', '', '', '{messages}', 'c', 'd')",
+        ):
+            connection.execute(statement)
+    with PairStore(workspace.database) as store:
+        assert store.undo() == "deleted pair 2"
+        assert (store.get(2).status, store.get(2).tags) == ("accepted", ("was-undecided",))
+        assert store.undo() == "untagged pair 1"
+        assert store.get(1).tags == ("was-undecided", "t")
+        assert list(store.ids(Selection("d", query=Query.parse("tag:was-undecided")))) == [1, 2]
+        assert [store.undo() for _ in range(4)] == ["accepted pair 1", "tagged pair 1", "added", None]
+        assert [store.redo() for _ in range(6)][-2:] == ["deleted pair 2", None]
 
 
 def fill_first_release(path: Path) -> None:

@@ -363,13 +363,22 @@ def test_the_keys_of_workspaces_that_exist_stay(
 
 
 def test_a_large_file_is_read_by_a_process_beside(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(psutil.Process().children())
     rows = [{"prompt": f"{n} caf\u00e9", "completion": "x" if n % 1000 else ""} for n in range(3000)]
     content = lines(*rows)
     here = bring(workspace, "rows.jsonl", content)
     (workspace.root / "workbench.sqlite").unlink()
     monkeypatch.setattr(importing, "_LARGE", 1000)
     seen: list[float] = []
-    there = bring(workspace, "rows.jsonl", content, progress=lambda done, *_: seen.append(done))
+    groups = set()
+
+    def progress(done: float, *_: object) -> None:
+        seen.append(done)
+        groups.update(os.getpgid(child.pid) for child in set(psutil.Process().children()) - before)
+
+    there = bring(workspace, "rows.jsonl", content, progress=progress)
+    assert groups
+    assert os.getpgrp() not in groups  # ctrl+c does not reach it: there is no traceback of it to see
     assert there == here
     assert (there[0].imported, [fault.line for fault in there[0].faults]) == (2997, [1, 1001, 2001])
     assert seen[-1] == len(content.encode())
@@ -377,4 +386,4 @@ def test_a_large_file_is_read_by_a_process_beside(workspace: Workspace, monkeypa
     assert (again.imported, again.duplicates) == (0, 2997)
     with pytest.raises(UserError, match="something follows the array"):  # what the other process refuses
         bring(workspace, "broken.json", json.dumps(rows[1:200], indent=1) + "\n,")
-    assert not psutil.Process().children()
+    assert not set(psutil.Process().children()) - before

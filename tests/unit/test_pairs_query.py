@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from workbench.errors import UserError
+from workbench.pairs.overview import OverviewReader
 from workbench.pairs.pair import NewPair
 from workbench.pairs.query import Query, Term, complete, term_at
 from workbench.pairs.store import Facets, PairStore, Selection
@@ -194,8 +195,29 @@ def test_a_check_replaces_what_it_found_and_no_other_check_does(store: PairStore
     store.set_flags("d", "duplicates", [])
     assert store.facets("d").flags == {"too-long": 1}
     assert store.undo() == "edited pair 2"  # flags are no undo steps
-    store.delete([2])
-    assert store.flags_of([2]) == {}
+
+
+def test_a_pair_that_comes_back_has_its_flags_and_its_tokens(store: PairStore, workspace: Workspace) -> None:
+    store.delete([1])
+    assert store.facets("d").flags == {"near-duplicate": 1, "too-long": 1}
+    assert [list(store.ids(Selection("d", query=Query.parse(line)))) for line in ("flag:any", "tokens>0")] == [
+        [3],
+        [2, 3],
+    ]
+    with OverviewReader(workspace.database) as overview:
+        assert overview.flags("d") == {"near-duplicate": 1, "too-long": 1}
+        assert overview.lengths("d").counts == {40: 1, 512: 1}
+    store.undo()
+    assert [flag.detail for flag in store.flags_of([1])[1]] == ["of 3"]
+    assert store.tokens_of([1]) == {1: 600}
+    while store.undo():  # of the adding too
+        pass
+    store.add(
+        "d", [NewPair(messages=[{"role": "user", "content": "Another"}], completion="one")]
+    )  # from here on nothing brings them back
+    store.catch_up()
+    for table in ("pair_flags", "pair_lengths"):
+        assert store._rows(f"SELECT count(*) FROM {table}")[0][0] == 0, table
 
 
 def test_a_selection_is_changed_as_one_step(store: PairStore) -> None:

@@ -31,14 +31,19 @@ def room(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def stage(
-    connection: sqlite3.Connection, batches: Iterator[Sequence[StoredRow]], *, at_most: int | None = None
+    connection: sqlite3.Connection,
+    batches: Iterator[Sequence[StoredRow]],
+    *,
+    whole: bool = True,
+    at_most: int | None = None,
 ) -> tuple[int, bool]:
     """Gather rows in a temporary table, where nothing is locked.
 
     Args:
         connection: within `room`.
         batches: where they come from.
-        at_most: so many batches; None: all of them, unless the source is a large one that gives them quickly.
+        whole: all of them, however long they take; else, of a large source that gives them quickly, only the first.
+        at_most: so many batches; None: as `whole` says.
 
     Returns:
         How many rows were given, and whether there may be more.
@@ -49,7 +54,8 @@ def stage(
         with _transaction(connection):
             connection.executemany(insert, batch)
         given += len(batch)
-        if number == at_most or (at_most is None and given >= _ASIDE and time.monotonic() - begun < _QUICK):
+        enough = not whole and at_most is None and given >= _ASIDE and time.monotonic() - begun < _QUICK
+        if enough or number == at_most:
             return given, True
     return given, False
 

@@ -39,7 +39,11 @@ def reading(path: Path, found: Detection, limit: int | None = None) -> Iterator[
     """
     asked = json.dumps({"path": str(path.absolute()), "found": asdict(found), "limit": limit})
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", __name__, asked], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=_PIPE
+        [sys.executable, "-P", "-m", __name__, asked],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        bufsize=_PIPE,
+        process_group=0,  # ctrl+c is for the parent, which ends this one
     )
     assert process.stdout
     try:

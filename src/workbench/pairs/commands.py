@@ -46,6 +46,7 @@ def list_(
         only = _checked_status(status)
         if search:
             store.catch_up()
+        limit = min(limit, _MOST - offset)
         pairs = store.page(dataset, status=only, search=search, tag=tag, offset=offset, limit=limit)
         total = store.count(dataset, status=only, search=search, tag=tag)
     if json:

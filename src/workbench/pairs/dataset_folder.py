@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +26,8 @@ from workbench.text import for_terminal
 
 _SHARD = 400 * 2**20  # bytes of Arrow from which on a new file is begun; the hub asks for less than 500 MB
 _SOURCES = 20  # named in the card
+_LICENCE = re.compile(r"(# ?)?license(_name|_link)?:")
+_MARK = "<!-- As exported, but for the licence: sha256 "
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -70,7 +74,7 @@ class _Split:
 
 
 def write(path: Path, rows: Iterable[tuple[bool, Mapping[str, Any], str]], columns: Sequence[str], card: Card) -> None:
-    """Write a folder, aside first; one that was there is replaced when this is whole.
+    """Write a folder, aside first; one that was there is replaced when this is whole, but for its card's licence.
 
     Args:
         path: the folder.
@@ -79,11 +83,13 @@ def write(path: Path, rows: Iterable[tuple[bool, Mapping[str, Any], str]], colum
         card: what the card says.
 
     Raises:
-        UserError: at `path` is something that no export wrote.
+        UserError: at `path` is something that no export wrote, or somebody has written into its card.
         OSError: the disk is full or fails.
     """
     _check_replaceable(path)
+    licence = _licence_of(path / "README.md")
     path.parent.mkdir(parents=True, exist_ok=True)
+    files.remove_left_of(path)
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     shutil.rmtree(aside, ignore_errors=True)  # a process that had this pid was killed
     data = aside / "data"
@@ -100,9 +106,8 @@ def write(path: Path, rows: Iterable[tuple[bool, Mapping[str, Any], str]], colum
                 split.close()
         for split in splits:
             split.finish()
-        (aside / "README.md").write_text(
-            "\n".join(_card(card, [split for split in splits if split.rows], columns, sources)), encoding="utf-8"
-        )
+        text = "\n".join(_card(card, [split for split in splits if split.rows], columns, sources, licence))
+        (aside / "README.md").write_text(_marked(text), encoding="utf-8")
         files.fsync_file(aside / "README.md")
         files.fsync_folder(data)
         files.fsync_folder(aside)
@@ -127,11 +132,42 @@ def _check_replaceable(path: Path) -> None:
         raise UserError(f"holds other things, {others[0]} among them", where=str(path), do="Name another folder.")
 
 
-def _card(card: Card, splits: Sequence[_Split], columns: Sequence[str], sources: Counter[str]) -> Iterator[str]:
+def _marked(text: str) -> str:
+    """The card with what tells whether it is as it was written."""
+    return f"{text}\n{_MARK}{_hash_of(text)} -->\n"
+
+
+def _hash_of(text: str) -> str:
+    """Of a card but for its licence, which its owner is asked to write there."""
+    rest = [line.rstrip() for line in text.splitlines() if not _LICENCE.match(line)]
+    return hashlib.sha256("\n".join(rest).strip().encode()).hexdigest()
+
+
+def _licence_of(path: Path) -> list[str]:
+    """The lines of a card's head that say its licence.
+
+    Raises:
+        UserError: more than these was changed, which a new card would lose.
+    """
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    card, _, mark = text.rpartition(_MARK)
+    if mark.strip() != f"{_hash_of(card)} -->":
+        do = "Name another folder, or move the card away and take over from it what you wrote."
+        raise UserError("was edited, or no export wrote it; a new card would replace it", where=str(path), do=do)
+    head = card.split("\n---\n", 1)[0]
+    return [line.rstrip() for line in head.splitlines() if _LICENCE.match(line) and not line.startswith("#")]
+
+
+def _card(
+    card: Card, splits: Sequence[_Split], columns: Sequence[str], sources: Counter[str], licence: Sequence[str]
+) -> Iterator[str]:
     pairs = sum(split.rows for split in splits)
     yield "---"
     yield "# Say under which licence this may be used: https://huggingface.co/docs/hub/repositories-licenses"
-    yield "# license: YOUR-LICENCE"
+    yield from licence or ["# license: YOUR-LICENCE"]
     yield f"pretty_name: {json.dumps(card.dataset)}"
     yield f"size_categories:\n- {next((name for size, name in _SIZES if pairs < size), '1M<n<10M')}"
     yield "task_categories:\n- text-generation"
@@ -161,7 +197,7 @@ def _card(card: Card, splits: Sequence[_Split], columns: Sequence[str], sources:
     if rest := pairs - sum(number for _, number in named):
         yield f"- {'others, or ' if named else ''}not known: {rest:,} pairs"
     yield "\n## Licence\n"
-    yield "**Not chosen yet.** Write it into the head of this file before you share the folder, and check that the"
-    yield "licences of the sources above allow it.\n"
+    yield "The head of this file says under which licence this may be used. Where it says none, none is chosen yet:"
+    yield "write it there before you share the folder, and check that the licences of the sources above allow it.\n"
     yield "## Use\n"
     yield '```python\nfrom datasets import load_dataset\n\nsplits = load_dataset("path/to/this/folder")\n```\n'

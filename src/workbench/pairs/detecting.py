@@ -124,11 +124,16 @@ def pair_of(row: Row, found: Detection, name: str) -> NewPair:
     columns = row.columns
     values = {name: columns[own] for name, own in found.columns.items() if own in columns}
     try:
-        return NewPair(**FORMS[found.form].read(values), **extras_of(values, f"{name}:{row.line}"))
+        return NewPair(**FORMS[found.form].read(values), **extras_of(values, f"{name}{row.part}:{row.line}"))
     except NotAPair:
         if missing := [own for name, own in found.columns.items() if name not in values and name in _REQUIRED]:
             raise NotAPair(f"has no {missing[0]}") from None
         raise
+
+
+def fault_of(row: Row, error: NotAPair) -> Fault:
+    """A row that holds no pair."""
+    return Fault(row.line, f"{error} (in {row.part})" if row.part else str(error))
 
 
 _REQUIRED = {name for form in FORMS.values() for name in form.required}
@@ -138,7 +143,7 @@ def _read(row: Row | Fault, found: Detection, name: str) -> NewPair | Fault:
     try:
         return pair_of(row, found, name) if isinstance(row, Row) else row
     except NotAPair as error:
-        return Fault(row.line, str(error))
+        return fault_of(row, error)
 
 
 def _opened(source: Path | Source) -> Source:

@@ -93,6 +93,7 @@ def export(
 
     try:
         if file_format:
+            files.remove_left_of(path)
             with files.replacing(path) as aside:
                 _WRITERS[file_format](aside, ({**write(pair), **_extras(pair)} for pair in pairs()), columns)
         else:

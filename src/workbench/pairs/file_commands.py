@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,7 +31,8 @@ def import_(
         Path,
         typer.Argument(
             help="A JSONL, JSON, CSV or Parquet file; a Hugging Face dataset folder; or hub:OWNER/NAME."
-            " Behind the last two, :CONFIG and @SPLIT choose a part.",
+            " Behind the last two, :CONFIG and @SPLIT choose a part; without @SPLIT all of a folder is read,"
+            " and train of the hub's.",
         ),
     ],
     dataset: Dataset,
@@ -85,7 +87,8 @@ def _here(
         if say:
             output.say(f"{file.name}: {detect(file, arguments['columns'])}")
         result = import_file(store, file, progress=_progress(), **arguments)
-        store.catch_up(progress=_progress())
+        with suppress(UserError, KeyboardInterrupt):  # the pairs are there, and the next search goes on from here
+            store.catch_up(progress=_progress())
     figures = {
         "imported": result.imported,
         "duplicates": result.duplicates,

@@ -30,7 +30,7 @@ class DatasetName:
     config: str | None = None
     """Also called subset; None: the only one, or the default."""
     split: str | None = None
-    """None: train, or the first."""
+    """None: of the hub train, or the first; of a folder all of them."""
 
     def __str__(self) -> str:
         config = f":{self.config}" if self.config else ""
@@ -50,6 +50,8 @@ def parse(text: str, root: Path | None = None) -> DatasetName | None:
     """
     root = root or Path()
     if not text.startswith(PREFIX):
+        if (root / text).is_file():  # whatever else its name could mean
+            return None
         for whole, config, split in _readings(text):
             if (root / whole).is_dir():
                 return DatasetName(str((root / whole).absolute()), False, config, split)
@@ -87,45 +89,49 @@ class DatasetRows:
         self.total = 0
         """0 where the dataset does not tell."""
         self._dataset = dataset
-        self._stream: Any = None
+        self._streams: dict[str, Any] = {}
 
     def rows(self, columns: Collection[str] | None = None) -> Iterator[Row | Fault]:
-        """The rows from the first on.
+        """The rows from the first on; of several splits one after the other, each with lines of its own.
 
         Raises:
             UserError: the hub does not answer, there is no such dataset, config or split, or it cannot be read.
         """
         self.done = 0
         try:
-            stream = self._opened()
-            if columns is not None and stream.column_names:
-                stream = stream.select_columns([name for name in stream.column_names if name in columns])
-            for self.done, row in enumerate(stream, 1):
-                yield Row(self.done, row)
+            self._open()
+            for split, stream in self._streams.items():
+                part = f"@{split}" if len(self._streams) > 1 else ""
+                if columns is not None and stream.column_names:
+                    stream = stream.select_columns([name for name in stream.column_names if name in columns])
+                for line, row in enumerate(stream, 1):
+                    self.done += 1
+                    yield Row(line, row, part)
         except (UserError, GeneratorExit):
             raise
         except Exception as error:  # whatever its files or their readers raise is about this dataset
             raise UserError(f"cannot be read: {_reason(error)}", where=self.where) from error
 
-    def _opened(self) -> Any:
-        if self._stream is not None:
-            return self._stream
+    def _open(self) -> None:
+        if self._streams:
+            return
         from workbench.models.fetch import hub_answers
 
         if self._dataset.on_hub and not hub_answers():
             do = "Check the network; or fetch the dataset where there is one, and import its folder."
             raise UserError("the hub does not answer", where=self.where, do=do)
-        split, found = _load(self._dataset)
-        if info := (found.info.splits or {}).get(split):
-            self.total = info.num_examples or 0
+        found = _load(self._dataset)
+        told = [(stream.info.splits or {}).get(split) for split, stream in found.items()]
+        if all(told):
+            self.total = sum(info.num_examples or 0 for info in told)
         if self._dataset.split is None and self._dataset.on_hub:
-            self.name = f"{self.name}@{split}"
-        self._stream = found.decode(False)  # pictures and sound stay bytes, for which nothing need be installed
-        return self._stream
+            self.name = f"{self.name}@{next(iter(found))}"
+        # Pictures and sound stay bytes, for which nothing need be installed.
+        self._streams = {split: stream.decode(False) for split, stream in found.items()}
 
 
-def _load(dataset: DatasetName) -> tuple[str, Any]:
-    """The split and its stream."""
+def _load(dataset: DatasetName) -> dict[str, Any]:
+    """The streams of the splits that are meant."""
     import datasets
 
     folder = Path(dataset.name)
@@ -135,12 +141,17 @@ def _load(dataset: DatasetName) -> tuple[str, Any]:
         found = datasets.load_dataset(dataset.name, name=dataset.config, streaming=True)
     if not isinstance(found, dict):
         found = {str(found.split or "train"): found}
-    split = dataset.split or ("train" if "train" in found else next(iter(found)))
-    if split not in found:
+    chosen = [dataset.split] if dataset.split else list(found)
+    if dataset.on_hub and not dataset.split:  # its other splits may be what models are measured by
+        chosen = ["train"] if "train" in found else chosen[:1]
+    if chosen[0] not in found:
         do = f"It has {', '.join(map(str, found))}."
-        raise UserError(f"has no split {split!r}", where=str(dataset), do=do)
-    stream = found[split]
-    return split, stream if isinstance(stream, datasets.IterableDataset) else stream.to_iterable_dataset()
+        raise UserError(f"has no split {chosen[0]!r}", where=str(dataset), do=do)
+    streams = {str(split): found[split] for split in chosen}
+    return {
+        split: stream if isinstance(stream, datasets.IterableDataset) else stream.to_iterable_dataset()
+        for split, stream in streams.items()
+    }
 
 
 def _reason(error: Exception) -> str:

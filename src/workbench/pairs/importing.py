@@ -112,6 +112,7 @@ def _import(
             all_of_it = last.total or last.done
             progress(all_of_it, all_of_it, last.unit)
 
-    added = store.add_rows(dataset, rows(), status=status, label=f"imported {source.name}")
+    label, from_disk = f"imported {source.name}", isinstance(source, RowFile)
+    added = store.add_rows(dataset, rows(), status=status, label=label, from_disk=from_disk)
     result.imported, result.duplicates = added.added, added.duplicates
     return result

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from typing import Any
 
 from workbench import files
-from workbench.jobs.context import Context
+from workbench.errors import UserError
+from workbench.jobs.context import Context, StopRequested
 from workbench.jobs.folder import JobFolder
 from workbench.pairs import hub
 from workbench.pairs.importing import import_file, import_rows
@@ -41,13 +43,18 @@ def run(context: Context) -> dict[str, Any]:
             progress=lambda done, total, unit: context.progress(done, total or None, unit=unit),
             check_stop=context.check_stop,
         )
-        context.progress(0, message="preparing the search")  # the pairs are there by now, so nothing stops it
-        store.catch_up(progress=lambda done, total, unit: context.progress(done, total, unit=unit))
-    faults = [asdict(fault) for fault in result.faults]
-    if faults:
-        files.write_text(
-            context.folder / "faults.jsonl", "".join(json.dumps(fault, ensure_ascii=False) + "\n" for fault in faults)
-        )
+        # The pairs are there by now: nothing that happens from here on may take away what is told of them.
+        faults = [asdict(fault) for fault in result.faults]
+        if faults:
+            told = "".join(json.dumps(fault, ensure_ascii=False) + "\n" for fault in faults)
+            with suppress(OSError):  # the first ones are in the result
+                files.write_text(context.folder / "faults.jsonl", told)
+        context.progress(0, message="preparing the search")
+        with suppress(UserError, StopRequested):  # the next search goes on from there
+            store.catch_up(
+                progress=lambda done, total, unit: context.progress(done, total, unit=unit),
+                check_stop=context.check_stop,
+            )
     return {
         "imported": result.imported,
         "duplicates": result.duplicates,

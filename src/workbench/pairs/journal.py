@@ -189,6 +189,8 @@ def remove_gone(connection: sqlite3.Connection, most: int) -> int:
         until = min(last, first + most - done - 1)
         for table in ("pairs_out", "pair_contents"):
             connection.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", (first, until))
+        for table in ("pair_flags", "pair_lengths"):
+            connection.execute(f"DELETE FROM {table} WHERE pair BETWEEN ? AND ?", (first, until))
         connection.execute("DELETE FROM pair_gone WHERE first = ?", (first,))
         if until < last:
             connection.execute("INSERT INTO pair_gone VALUES (?, ?)", (until + 1, last))

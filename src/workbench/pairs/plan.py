@@ -140,14 +140,17 @@ def _are_common(connection: sqlite3.Connection, selection: Selection, asked: Con
     statement, parameters = statements(connection, wordless, first=_PROBED)[0]
     ids = json.dumps([row[0] for row in connection.execute(f"{statement} LIMIT {_PROBED}", parameters)])
     filters = list(asked.filters)
-    found = _look_into(connection, asked, f"SELECT value FROM json_each({asked.bind(ids)})")
+    _look_into(connection, asked, f"SELECT value FROM json_each({asked.bind(ids)})")
+    # Counted by all that is asked for: among the words may be such that FTS5 does not see.
+    counted = f"SELECT count(*) FROM pairs NOT INDEXED WHERE {' AND '.join(asked.filters)}"
+    found = connection.execute(counted, asked.parameters).fetchone()[0]
     if found < first:
         asked.filters[:] = filters
     return found >= first
 
 
-def _look_into(connection: sqlite3.Connection, asked: Conditions, ids: str) -> int:
-    """Narrow to those of a few pairs that have the words, by an index of their texts alone; how many these are."""
+def _look_into(connection: sqlite3.Connection, asked: Conditions, ids: str) -> None:
+    """Narrow to those of a few pairs that have the words, by an index of their texts alone."""
     connection.execute("DROP TABLE IF EXISTS temp.few_texts")
     connection.execute(
         "CREATE VIRTUAL TABLE temp.few_texts USING fts5 (prompt, answer, note, content = '', columnsize = 0,"
@@ -157,9 +160,7 @@ def _look_into(connection: sqlite3.Connection, asked: Conditions, ids: str) -> i
         f"INSERT INTO temp.few_texts (rowid, prompt, answer, note) SELECT * FROM pair_texts WHERE id IN ({ids})",
         asked.parameters,
     )
-    matched = f"SELECT rowid FROM temp.few_texts WHERE few_texts MATCH {asked.match}"
-    asked.filters.append(f"pairs.id IN ({matched})")
-    return connection.execute(f"SELECT count(*) FROM ({matched})", asked.parameters).fetchone()[0]
+    asked.filters.append(f"pairs.id IN (SELECT rowid FROM temp.few_texts WHERE few_texts MATCH {asked.match})")
 
 
 def _count(connection: sqlite3.Connection, lead: Lead, asked: Conditions, most: int) -> int:

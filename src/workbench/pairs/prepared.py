@@ -8,7 +8,7 @@ from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import NamedTuple
 
 from workbench.errors import UserError
-from workbench.pairs.detecting import Detection, Source, pair_of
+from workbench.pairs.detecting import Detection, Source, fault_of, pair_of
 from workbench.pairs.forms import EXTRAS, extras_of
 from workbench.pairs.pair import (
     NewPair,
@@ -94,7 +94,7 @@ def batches(source: Source, found: Detection, limit: int | None = None) -> Itera
                     rows.append(quick or stored(pair_of(row, found, source.name)))
                     continue
                 except NotAPair as error:
-                    row = Fault(row.line, str(error))
+                    row = fault_of(row, error)
             faults.append(row)
         good, bad, first = good + len(rows), bad + len(faults), first or next(iter(faults), None)
         if first and bad > max(_HOPELESS, good):
@@ -130,13 +130,13 @@ def _quick(row: Row, plain: _Plain, name: str) -> StoredRow | None:
     prompt, completion = columns.get(plain.prompt), columns.get(plain.completion)
     if type(prompt) is not str or type(completion) is not str:
         return None
-    source, line, tags, note = name, row.line, "[]", ""
+    source, line, tags, note = name + row.part, row.line, "[]", ""
     try:
         check_text(prompt, "prompt")
         check_text(completion, "completion")
         if plain.extras:
             given = {name: columns[its] for name, its in plain.extras if its in columns}
-            extras = extras_of(given, f"{name}:{line}")
+            extras = extras_of(given, f"{source}:{line}")
             source, line = split_source(check_text(extras["source"], "source"))
             tags, note = tags_json(extras["tags"]), extras["note"]
             if note:

@@ -12,6 +12,8 @@ class Row(NamedTuple):
     line: int
     """The line, from 1 (the first one of several); of a Parquet file the row."""
     columns: dict[str, Any]
+    part: str = ""
+    """Which part of a source of several parts it comes from, e.g. `@eval`; its lines are counted anew."""
 
 
 @dataclass(frozen=True)

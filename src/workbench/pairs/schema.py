@@ -111,8 +111,9 @@ MIGRATIONS = [
     ),
     (
         # A million pairs: what they are filtered and sorted by lies apart from their texts, so that changing the status
-        # of all writes 100 bytes a pair and not 1,000. The texts of a deleted pair stay where they are for as long as
-        # undo can bring it back. The journal keeps ranges of ids in place of a row each.
+        # of all writes 100 bytes a pair and not 1,000. The texts of a deleted pair, and what the checks found of it,
+        # stay where they are for as long as undo can bring it back. The journal keeps ranges of ids in place of a row
+        # each.
         "0003-size",
         """
         DROP TRIGGER pairs_indexed;
@@ -225,11 +226,6 @@ MIGRATIONS = [
                 AND tag IN (SELECT value FROM json_each(old.tags));
         END;
 
-        CREATE TRIGGER pairs_forgotten AFTER DELETE ON pairs BEGIN
-            DELETE FROM pair_flags WHERE pair = old.id;
-            DELETE FROM pair_lengths WHERE pair = old.id;
-        END;
-
         -- Contents that the full-text index does not hold yet, and contents that no undo brings back; see catching_up.
         CREATE TABLE pair_unsearched (first INTEGER PRIMARY KEY, last INTEGER NOT NULL);
         CREATE TABLE pair_gone (first INTEGER PRIMARY KEY, last INTEGER NOT NULL);
@@ -280,7 +276,11 @@ MIGRATIONS = [
     (
         "0003-undecided",
         # `undecided`: see UNDECIDED in pair.py. Whoever writes here, nothing is accepted that nobody has judged.
+        # A tag of this name that is older means something else: it gets another one, in the journal too.
         """
+        UPDATE pairs SET tags = replace(tags, '"undecided"', '"was-undecided"') WHERE instr(tags, '"undecided"');
+        UPDATE pairs_out SET tags = replace(tags, '"undecided"', '"was-undecided"') WHERE instr(tags, '"undecided"');
+        UPDATE pair_changes SET tags = replace(tags, '"undecided"', '"was-undecided"') WHERE instr(tags, '"undecided"');
         CREATE TRIGGER undecided_is_pending AFTER INSERT ON pairs
         WHEN new.status = 'accepted' AND new.preference AND instr(new.tags, '"undecided"') BEGIN
             UPDATE pairs SET status = 'pending' WHERE id = new.id;

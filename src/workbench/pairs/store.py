@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -49,8 +49,7 @@ class PairStore(PairReader):
     def add(self, dataset: str, rows: Iterable[NewPair], *, status: str = "pending", label: str = "added") -> AddResult:
         """Add pairs, but for those that the dataset has; all of them or, when `rows` raises, none.
 
-        The rows are gathered aside first, so that others can write to the database meanwhile; but for those of a large
-        source that gives them quickly, which are added as they come after the first 100,000.
+        The rows are gathered aside first, so that others can write to the database meanwhile.
 
         Args:
             dataset: its name; made by its first pair.
@@ -64,21 +63,36 @@ class PairStore(PairReader):
         remaining = iter(rows)
         batches = iter(lambda: [stored(row) for row in islice(remaining, _BATCH)], [])
         added = self.add_rows(dataset, batches, status=status, label=label)
-        self.catch_up()
+        with suppress(UserError):  # the pairs are there, and the next search goes on from here
+            self.catch_up()
         return added
 
     def add_rows(
-        self, dataset: str, batches: Iterable[Sequence[StoredRow]], *, status: str = "pending", label: str = "added"
+        self,
+        dataset: str,
+        batches: Iterable[Sequence[StoredRow]],
+        *,
+        status: str = "pending",
+        label: str = "added",
+        from_disk: bool = False,
     ) -> AddResult:
         """Add pairs whose rows somebody has prepared already; everything else is as in `add`.
 
         More than a thousand are not found by words before `catch_up`, which the caller must call.
+
+        Args:
+            dataset: see `add`.
+            batches: the rows.
+            status: see `add`.
+            label: see `add`.
+            from_disk: the rows are read from a file here, so that nothing can keep them waiting: where the first
+                100,000 came quickly, the others are added as they come, while nobody else can write.
         """
         check_name(dataset, "dataset")
         _check_status(status)
         with self._errors(), adding.room(self._connection):
             remaining = iter(batches)
-            given, goes_on = adding.stage(self._connection, remaining)
+            given, goes_on = adding.stage(self._connection, remaining, whole=not from_disk)
             with self._change():
                 added, first, last = adding.move_in(self._connection, dataset, status)
                 while goes_on:
@@ -225,8 +239,8 @@ class PairStore(PairReader):
     ) -> int:
         """Replace all that a check found in a dataset; how many flags it has now found.
 
-        Flags can be found again, so this is no undo step; and they go with their pair. When its text is edited they
-        count no longer, until the edit is undone.
+        Flags can be found again, so this is no undo step. They are about a text: when it is edited they count no longer,
+        until the edit is undone, and a pair that is deleted and brought back has its flags again.
 
         Args:
             dataset: its name.
