@@ -123,7 +123,7 @@ class DatasetRows:
         found = _load(self._dataset)
         told = [(stream.info.splits or {}).get(split) for split, stream in found.items()]
         if all(told):
-            self.total = sum(info.num_examples or 0 for info in told)
+            self.total = sum(info.num_examples or 0 for info in told if info)
         if self._dataset.split is None and self._dataset.on_hub:
             self.name = f"{self.name}@{next(iter(found))}"
         # Pictures and sound stay bytes, for which nothing need be installed.

@@ -94,7 +94,8 @@ def batches(source: Source, found: Detection, limit: int | None = None) -> Itera
                     rows.append(quick or stored(pair_of(row, found, source.name)))
                     continue
                 except NotAPair as error:
-                    row = fault_of(row, error)
+                    faults.append(fault_of(row, error))
+                    continue
             faults.append(row)
         good, bad, first = good + len(rows), bad + len(faults), first or next(iter(faults), None)
         if first and bad > max(_HOPELESS, good):
