@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from dataclasses import replace
 from functools import partial
 from typing import Literal
@@ -26,6 +28,10 @@ from workbench.pairs.store import PairStore
 View = Literal["pair", "changes", "history"]
 
 
+class _Left(Exception):
+    """The screen is gone: what takes long ends where it is."""
+
+
 class PairBrowser(PairLister):
     """One query line says which pairs are listed; keys that filter or sort write into it."""
 
@@ -38,12 +44,17 @@ class PairBrowser(PairLister):
     def on_mount(self) -> None:
         # For what may take long, and must not keep the list waiting.
         self._aside = StoreThread(PairStore, self.workspace.database, "pairs-aside")
+        # Of its own: after a large import it takes half a minute, and nothing else may wait behind it.
+        self._indexer = StoreThread(PairStore, self.workspace.database, "pairs-indexer")
+        self._gone = threading.Event()
         line = self.query_one(QueryLine)
         line.display = False
         line.recent = self.app.place.pair_queries.splitlines()
 
     def on_unmount(self) -> None:
+        self._gone.set()
         self._aside.close()
+        self._indexer.close()
 
     # Which pairs
 
@@ -68,10 +79,20 @@ class PairBrowser(PairLister):
             self.run_worker(self._prepare_search, group="pairs-search", exclusive=True, exit_on_error=False)
 
     async def _prepare_search(self) -> None:
-        """See that words find every pair: a large import leaves their index for later, and may have been ended there."""
+        """See that words find every pair: a large import leaves their index for later, and may have ended there."""
         if waiting := await self._aside.do(lambda store: store.unsearched()):
             self.app.tell(f"The search is being prepared: words do not find {waiting:,} of the pairs yet.")
-            await self._aside.do(lambda store: store.catch_up())
+            await self._indexer.do(self._catch_up)
+
+    def _catch_up(self, store: PairStore) -> None:
+        """In a thread: what is left when the screen goes, the next one goes on with."""
+
+        def check_stop() -> None:
+            if self._gone.is_set():
+                raise _Left
+
+        with contextlib.suppress(_Left):
+            store.catch_up(check_stop=check_stop)
 
     def _read_facets(self) -> None:
         """What the query line completes: read when it is opened, if something has changed."""

@@ -8,6 +8,7 @@ import json
 import re
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -302,7 +303,19 @@ async def test_skipping_repeating_and_the_next_of_a_kind(five: Workspace, settle
         await settle(pilot)
         await pilot.press("G", "N")  # also where the ids do not ascend
         await settle(pilot)
-        assert table(pilot).current == 2
+        assert table(pilot).current == 4  # the longest first, of equals the latest; 5 was skipped
+        await pilot.press("escape")
+        await settle(pilot)
+        screen: Any = pilot.app.screen
+        for moves, expected in (((), "rpappprp"), (("G",), "rpappprp")):
+            found = threading.Event()
+            screen._finder._executor.submit(found.wait)  # it takes long to find the next one
+            await pilot.press("g", "j", "N", "a", *moves)
+            found.set()
+            await settle(pilot)
+            assert statuses(five) == expected  # the one that was found was accepted, or none
+        assert table(pilot).current == 8
+        assert "nothing was done to it" in told(pilot)
 
 
 async def test_all_marked_are_changed_by_what_they_are_chosen_by(five: Workspace, settle: Settle) -> None:
