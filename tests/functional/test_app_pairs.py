@@ -95,6 +95,12 @@ def told(pilot: Pilot[Any]) -> str:
     return " / ".join(str(notification.message) for notification in pilot.app._notifications)
 
 
+def fault(pilot: Pilot[Any]) -> str:
+    """What a dialog shows of why it does not go on."""
+    found = pilot.app.screen.query_one(".dialog-fault", Static)
+    return str(found.render()) if found.display else ""
+
+
 async def opened(pilot: Pilot[Any], settle: Settle) -> None:
     await pilot.press("2")
     await settle(pilot)
@@ -548,7 +554,7 @@ async def test_editing_saves_what_was_changed_and_asks_before_it_is_thrown_away(
         pilot.app.screen.query(TextArea).last().text = "  "
         await pilot.press("ctrl+s")
         await settle(pilot)
-        assert "completion is empty" in str(pilot.app.screen.query_one(".dialog-fault", Static).render())
+        assert "completion is empty" in fault(pilot)
         await pilot.press("escape", "y")
         await settle(pilot)
         assert stored(five)[0].completion == "Answer 1.!"
@@ -714,7 +720,7 @@ async def test_tags_and_notes(five: Workspace, settle: Settle) -> None:
         assert isinstance(pilot.app.screen, Prompt)
         await typed(pilot, 'a"b')
         await pilot.press("enter")
-        assert "is no tag" in str(pilot.app.screen.query_one(".dialog-fault", Static).render())
+        assert "is no tag" in fault(pilot)
         await pilot.press("backspace", "backspace", ",", "space", "b", "enter")
         await settle(pilot)
         assert stored(five)[0].tags == ("a", "b")
@@ -772,7 +778,7 @@ async def test_import_with_columns_that_nobody_knows(workspace: Workspace, settl
         await picked(pilot, settle, "deutsch.csv")
         dialog = pilot.app.screen
         assert isinstance(dialog, ImportPairs)
-        assert "fit no form" in str(dialog.query_one(".dialog-fault", Static).render())
+        assert "fit no form" in fault(pilot)
         await pilot.press("ctrl+s")
         assert pilot.app.screen is dialog
         for column, own in (("prompt", "frage"), ("completion", "antwort"), ("source", "quelle")):
@@ -782,11 +788,11 @@ async def test_import_with_columns_that_nobody_knows(workspace: Workspace, settl
             await typed(pilot, own[:2])
             await pilot.press("enter")
             await settle(pilot)
-        assert str(dialog.query_one(".dialog-fault", Static).render()) == ""
+        assert fault(pilot) == ""
         assert "Wie hoch?" in str(dialog.query_one("#row-texts", Static).render())
         dialog.query_one("#dataset", Input).value = "nicht erlaubt"
         await pilot.press("ctrl+s")
-        assert "cannot name a dataset" in str(dialog.query_one(".dialog-fault", Static).render())
+        assert "cannot name a dataset" in fault(pilot)
         dialog.query_one("#dataset", Input).value = "heights"
         await pilot.press("ctrl+s")
         await until(pilot, lambda: len(table(pilot).ids) == 2)
@@ -818,7 +824,7 @@ async def test_export(five: Workspace, settle: Settle) -> None:
         for share in ("1", "much"):
             dialog.query_one("#test-size", Input).value = share
             await pilot.press("ctrl+s")
-            assert "eval split is 0 or more" in str(dialog.query_one(".dialog-fault", Static).render())
+            assert "eval split is 0 or more" in fault(pilot)
         dialog.query_one("#test-size", Input).value = "0.5"
         await pilot.press("ctrl+s")
         await settle(pilot)
@@ -838,16 +844,17 @@ async def test_import_of_a_dataset_of_the_hub(
         dialog = pilot.app.screen
         assert isinstance(dialog, ImportDataset)
 
-        def fault() -> str:
-            return str(dialog.query_one(".dialog-fault", Static).render())
-
         await pilot.press("ctrl+s")
-        assert "names neither a dataset of the hub nor a folder" in fault()
+        assert "names neither a dataset of the hub nor a folder" in fault(pilot)
+        dialog.query_one("#name", Input).value = "~nobody-is-called-so/data"
+        await pilot.press("ctrl+s")
+        assert "there is no such home folder" in fault(pilot)
+        dialog.query_one("#name", Input).value = ""
         await typed(pilot, "hub:openai/gsm8k:main@train")
         assert dialog.query_one("#dataset", Input).value == "gsm8k"
         dialog.query_one("#columns-named", Input).value = "frage=question"
         await pilot.press("ctrl+s")
-        assert "names no column" in fault()
+        assert "names no column" in fault(pilot)
         dialog.query_one("#columns-named", Input).value = "prompt=question, completion = answer"
         await pilot.press("enter", "ctrl+s")
         board = pilot.app.board  # pyright: ignore[reportAttributeAccessIssue]
