@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Literal
 
-from textual import on
+from textual import events, on
 
 from screens import last_place, pair_dialogs
 from screens.pair_list import Listing, PairFilter
@@ -38,7 +38,7 @@ class PairBrowser(PairLister):
     def __init__(self) -> None:
         super().__init__()
         self._view: View = "pair"
-        self._before_typing = Query()
+        self._before_typing: Query | None = None  # None: nobody types into the line
         self._facets_of: tuple[object, ...] = ()
 
     def on_mount(self) -> None:
@@ -73,8 +73,15 @@ class PairBrowser(PairLister):
     def action_search(self) -> None:
         line = self.query_one(QueryLine)
         if not line.has_focus_within:
-            self._before_typing = self._filter.query
             line.open()
+
+    @on(events.DescendantFocus)
+    def _line_focused(self, event: events.DescendantFocus) -> None:
+        """By the key or with the mouse: the line is typed into, or left."""
+        if event.widget is not self.query_one(QueryLine).line:
+            self._before_typing = None
+        elif self._before_typing is None:  # else the terminal was away, and is back
+            self._before_typing = self._filter.query
             self._read_facets()
             self.run_worker(self._prepare_search, group="pairs-search", exclusive=True, exit_on_error=False)
 
@@ -177,9 +184,9 @@ class PairBrowser(PairLister):
         """What is listed.
 
         Raises:
-            UserError: not all of it is read yet.
+            UserError: not all of it is read yet, or another list is being read.
         """
-        if not self._listing.complete:
+        if not self._listing.complete or self._filter != self._listing.filter:
             raise UserError("the list is still being read", do="Press the key again in a moment.")
         return self._listing
 
@@ -226,7 +233,8 @@ class PairBrowser(PairLister):
         """Out of what is innermost: the line, the text, the range, the marks, another view of the pair, the query."""
         table, line = self.table, self.query_one(QueryLine)
         if line.has_focus_within:
-            self.set_filter(replace(self._filter, query=self._before_typing))
+            if self._before_typing is not None:
+                self.set_filter(replace(self._filter, query=self._before_typing))
             self.leave_search(keep=True)
         elif not table.has_focus:
             table.focus()

@@ -136,6 +136,8 @@ class PairCuration(PairBrowser):
     def _targets(self) -> Targets:
         """The marked pairs, else the one under the cursor."""
         table = self.table
+        if not table.marks_are_listed:
+            self.complete_listing()
         if count := table.mark_count:
             return self._all() if count == len(table.ids) else Targets(table.marked_ids)
         if table.current is None:
@@ -163,6 +165,9 @@ class PairCuration(PairBrowser):
                 "there is no change to repeat", do="A decision, tags, a note and a deletion can be repeated."
             )
         targets = self._targets()
+        if self._last_change == self._delete:  # many are asked about, as x does
+            self._ask_delete(targets)
+            return
         self._go_on()
         self._last_change(targets)
 
@@ -251,7 +256,9 @@ class PairCuration(PairBrowser):
 
     @_in_turn
     def action_delete(self) -> None:
-        targets = self._targets()
+        self._ask_delete(self._targets())
+
+    def _ask_delete(self, targets: Targets) -> None:
         if targets.count == 1:
             self._go_on()
             self._repeatable(self._delete, targets)

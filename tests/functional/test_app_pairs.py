@@ -28,10 +28,12 @@ from screens.modals.import_pairs import ImportPairs
 from screens.modals.import_report import ImportReport
 from screens.modals.open_file import OpenFile
 from screens.modals.prompt import Prompt
+from screens.pair_list import PairFilter
 from screens.widgets.pair_counts import PairCounts
 from screens.widgets.pair_reading import PairReading
 from screens.widgets.pair_table import PairTable
 from screens.widgets.query_line import QueryLine
+from workbench.errors import UserError
 from workbench.pairs.pair import NewPair, Pair
 from workbench.pairs.store import PairStore
 from workbench.text import for_terminal
@@ -214,6 +216,24 @@ async def test_marked_pairs_are_changed_in_one_step(five: Workspace, settle: Set
         await pilot.press("u")
         await settle(pilot)
         assert len(stored(five)) == 5
+
+        await pilot.press("g", "x")
+        await settle(pilot)
+        await pilot.press("space", "space", "full_stop")  # asks, as x does
+        await settle(pilot)
+        assert isinstance(pilot.app.screen, Confirm)
+        await pilot.press("y")
+        await settle(pilot)
+        assert [pair.id for pair in stored(five)] == [4, 5]
+        await pilot.press("u", "u")
+        await settle(pilot)
+        await pilot.press("g", "j", "v", "f")  # another list ends the range
+        await settle(pilot)
+        assert (table(pilot).marks, table(pilot).extending) == ({2}, False)
+        screen: Any = pilot.app.screen
+        screen.set_filter(PairFilter())
+        with pytest.raises(UserError, match="still being read"):
+            screen.complete_listing()
 
 
 async def test_a_filter_drops_what_no_longer_passes_and_the_next_row_is_under_the_cursor(
@@ -445,6 +465,10 @@ async def test_the_query_line_completes_says_what_is_wrong_and_remembers(five: W
         await settle(pilot)
         assert line.text.endswith("sort:-tokens")
         await pilot.press("slash", *" x", "escape")  # as it was
+        await settle(pilot)
+        assert line.text.endswith("sort:-tokens")
+        await pilot.click(line.line)
+        await pilot.press(*" x", "escape")
         await settle(pilot)
         assert line.text.endswith("sort:-tokens")
         await pilot.press("escape")

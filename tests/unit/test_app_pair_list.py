@@ -73,6 +73,11 @@ def test_marks_follow_their_pairs() -> None:
     assert list(marks.ids(after)) == [4, 7, 9]
     marks.extend(0)
     assert list(marks.ids(after)) == [1, 4]
+    marks.carry(after, array("q", [3]), complete=False)  # of another list, whose rest is still being read
+    assert (marks.count, marks.unlisted) == (0, 2)
+    marks.carry(array("q", [3]), after)
+    assert (list(marks.ids(after)), marks.unlisted) == ([1, 4], 0)
+    marks.start(1)
     gone = array("q", [1, 3])
     marks.carry(after, gone)
     marks.extend(1)  # where it began is gone: it begins here
