@@ -130,7 +130,8 @@ class PairCuration(PairBrowser):
         return result
 
     @property
-    def _elsewhere(self) -> str:
+    def elsewhere(self) -> str:
+        """What to do where no pair is listed."""
         return f"Press {self.key('status')} for another filter, or {self.key('import')} to import pairs."
 
     def _targets(self) -> Targets:
@@ -141,7 +142,7 @@ class PairCuration(PairBrowser):
         if count := table.mark_count:
             return self._all() if count == len(table.ids) else Targets(table.marked_ids)
         if table.current is None:
-            raise UserError("there is no pair here", do=self._elsewhere)
+            raise UserError("there is no pair here", do=self.elsewhere)
         return Targets([table.current])
 
     def _all(self) -> Targets:
@@ -210,7 +211,7 @@ class PairCuration(PairBrowser):
     def action_next_of_kind(self) -> None:
         table = self.table
         if table.current is None:
-            raise UserError("there is no pair here", do=self._elsewhere)
+            raise UserError("there is no pair here", do=self.elsewhere)
         terms = [Term("status", ("pending",))]
         if flags := table.flags:
             terms.append(Term("flag", tuple(flag.name for flag in flags)))
@@ -250,7 +251,7 @@ class PairCuration(PairBrowser):
     def _decide_all(self, verb: str, status: str) -> None:
         targets = self._all()
         if not targets.count:
-            raise UserError("no pair is listed", do=self._elsewhere)
+            raise UserError("no pair is listed", do=self.elsewhere)
         question = pair_dialogs.confirm_all(verb, targets.count, self.listing.filter)
         self.app.push_screen(question, lambda yes: self._set_status(status, targets) if yes else None)
 
@@ -294,7 +295,7 @@ class PairCuration(PairBrowser):
 
     def _current_pair(self) -> Pair:
         if (pair := self.table.pair) is None:
-            raise UserError("there is no pair here", do=self._elsewhere)
+            raise UserError("there is no pair here", do=self.elsewhere)
         return pair
 
     @_in_turn

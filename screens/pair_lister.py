@@ -193,7 +193,7 @@ class PairLister(WorkbenchScreen):
 
     def _nothing(self) -> Content:
         if not self._listing.datasets:
-            return pair_dialogs.WELCOME
+            return pair_dialogs.welcome(self.key)
         filter = self._listing.filter
         only_status = filter.status and filter == PairFilter(filter.dataset).with_status(filter.status)
         return Content.from_markup(

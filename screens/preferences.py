@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from screens.base import WorkbenchScreen
-from screens.commands import bindings
+from screens.commands import PREFER, bindings
 from screens.preference_queue import PreferenceQueue
 from screens.preference_words import heading, leaning_words, pair_title, prompt_content, remarks
 from screens.store_thread import StoreThread
@@ -25,6 +25,7 @@ from workbench.pairs.preferences import Neither, PreferenceStore, Side, Sides, s
 from workbench.pairs.selection import Selection
 
 _EDITING = ("save", "leave")  # the commands that are there while an answer is edited
+_IDS = tuple(command.id for command in PREFER)
 _SIDES: tuple[Side, Side] = ("left", "right")
 
 
@@ -126,12 +127,19 @@ class PreferencesScreen(WorkbenchScreen):
 
     def _show_progress(self) -> None:
         self.query_one("#progress", Static).update(heading(self._queue, self._pair.dataset if self._pair else ""))
-        text = "[b]space[/] equal   [b]s[/] skips   [b]u[/] takes back   [b]j k[/] go through   [b]escape[/] back"
+        text = (
+            "[b]$equal[/] equal   [b]$skip[/] skips   [b]$undo[/] takes back   [b]$next $previous[/] go through"
+            "   [b]$leave[/] back"
+        )
         if self._editing:
-            text = "[b]ctrl+s[/] keeps it as the better answer   [b]escape[/] leaves it as it was"
+            text = "[b]$save[/] keeps it as the better answer   [b]$leave[/] leaves it as it was"
         elif self._choosing_edit:
-            text = "[$text-warning]Which is the better one?[/]   [b]h[/] left   [b]l[/] right   [b]escape[/] neither"
-        self.query_one("#hint", Static).update(Content.from_markup(text))
+            text = (
+                "[$text-warning]Which is the better one?[/]   [b]$left[/] left   [b]$right[/] right"
+                "   [b]$leave[/] neither"
+            )
+        keys = {id.removeprefix("prefer."): self.app.key_of(id) for id in _IDS}
+        self.query_one("#hint", Static).update(Content.from_markup(text, **keys))
 
     def _read_leaning(self) -> None:
         """Say what the judgements lean to; what is wanted while it is being read is read once, afterwards."""
@@ -180,7 +188,7 @@ class PreferencesScreen(WorkbenchScreen):
         self._queue.advance()
         self._show()
         if not self._queue.pending:
-            self.app.tell(f"All {len(self._queue.ids):,} are decided. escape goes back.")
+            self.app.tell(f"All {len(self._queue.ids):,} are decided. {self.app.key_of('prefer.leave')} goes back.")
 
     async def _judge(self, pair: Pair, work: Callable[[PreferenceStore], str]) -> None:
         try:
@@ -200,7 +208,7 @@ class PreferencesScreen(WorkbenchScreen):
 
     def _current(self) -> Pair:
         if self._pair is None:
-            raise UserError("no pair is left here", do="escape goes back to the pairs.")
+            raise UserError("no pair is left here", do=f"{self.app.key_of('prefer.leave')} goes back to the pairs.")
         return self._pair
 
     # Editing
@@ -262,7 +270,7 @@ class PreferencesScreen(WorkbenchScreen):
     async def _take_back(self, *, redo: bool) -> None:
         """Undo or redo the latest change, whatever it was; where it was a judgement of this sitting, go to its pair."""
         label = await self._writer.do(lambda store: store.redo() if redo else store.undo())
-        done, again = ("Done again", "") if redo else ("Undone", " U does it again.")
+        done, again = ("Done again", "") if redo else ("Undone", f" {self.app.key_of('prefer.redo')} does it again.")
         self.app.tell(f"{done}: {label}.{again}" if label else f"Nothing to {'redo' if redo else 'undo'}.")
         id = next((id for id, judged in reversed(self._judged) if judged == label), None)
         ids = self._queue.ids

@@ -243,6 +243,10 @@ async def test_two_samples_of_the_marked_prompts_are_made_and_judged(workspace: 
         async with WorkbenchApp(workspace).run_test(size=SIZE) as pilot:
             await pilot.press("2")
             await settle(pilot)
+            screen: Any = pilot.app.screen
+            screen._proposals.ask_samples([99])
+            await settle(pilot)
+            assert "there is no pair here any more" in told(pilot)
             await pilot.press("space", "j", "space", "M")
             await settle(pilot)
             assert isinstance(pilot.app.screen, SamplePairs)

@@ -104,6 +104,7 @@ def test_a_keymap_is_checked_as_a_whole(tmp_path: Path) -> None:
     }
     path.write_text(
         "pairs.acept: y\n\npairs.reject: j, ctrl+what\npairs.note:\npairs.skip: u\npairs.mark: j\napp.theme: f5\n"
+        "pairs.tags: home\npairs.sort: ctrl+q\n"
     )
     with pytest.raises(Faults) as refused:
         keymap.read(path)
@@ -114,4 +115,6 @@ def test_a_keymap_is_checked_as_a_whole(tmp_path: Path) -> None:
         "line 5: pairs.skip: u is the key of pairs.undo",
         "line 6: pairs.mark: j is the key of lists.down",
         "line 7: app.theme: it is in the palette only",
+        "line 8: pairs.tags: home always moves the cursor of the table of pairs",
+        "line 9: pairs.sort: ctrl+q is the key of app.quit",
     ]
