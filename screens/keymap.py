@@ -98,8 +98,17 @@ def _exists(key: str) -> bool:
     return set(modifiers) <= _MODIFIERS and (last in _NAMED or key_to_character(last) is not None)
 
 
+_BOUND = {"up", "down", "pageup", "pagedown", "home", "end"}
+"""The keys of the table of pairs that no keymap changes."""
+
+
 def _clashes(keymap: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
     """The commands of the keymap whose keys mean something else on a screen of theirs, and what."""
+    for id, given in keymap.items():
+        if BY_ID[id].scope in ("pairs", "lists") and (common := [key for key in given if key in _BOUND]):
+            yield id, f"{', '.join(common)} always moves the cursor of the table of pairs"
+        if id != "app.quit" and "ctrl+q" in given and "app.quit" not in keymap:
+            yield id, "ctrl+q is the key of app.quit"
     keys = {id: keymap.get(id) or _named(command.keys) for id, command in BY_ID.items()}
     for id in keymap:
         scope = BY_ID[id].scope

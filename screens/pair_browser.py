@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from dataclasses import replace
 from functools import partial
 from typing import Literal
 
-from textual import on
+from textual import events, on
 
 from screens import last_place, pair_dialogs
 from screens.pair_list import Listing, PairFilter
@@ -26,24 +28,33 @@ from workbench.pairs.store import PairStore
 View = Literal["pair", "changes", "history"]
 
 
+class _Left(Exception):
+    """The screen is gone: what takes long ends where it is."""
+
+
 class PairBrowser(PairLister):
     """One query line says which pairs are listed; keys that filter or sort write into it."""
 
     def __init__(self) -> None:
         super().__init__()
         self._view: View = "pair"
-        self._before_typing = Query()
+        self._before_typing: Query | None = None  # None: nobody types into the line
         self._facets_of: tuple[object, ...] = ()
 
     def on_mount(self) -> None:
         # For what may take long, and must not keep the list waiting.
         self._aside = StoreThread(PairStore, self.workspace.database, "pairs-aside")
+        # Of its own: after a large import it takes half a minute, and nothing else may wait behind it.
+        self._indexer = StoreThread(PairStore, self.workspace.database, "pairs-indexer")
+        self._gone = threading.Event()
         line = self.query_one(QueryLine)
         line.display = False
         line.recent = self.app.place.pair_queries.splitlines()
 
     def on_unmount(self) -> None:
+        self._gone.set()
         self._aside.close()
+        self._indexer.close()
 
     # Which pairs
 
@@ -62,16 +73,33 @@ class PairBrowser(PairLister):
     def action_search(self) -> None:
         line = self.query_one(QueryLine)
         if not line.has_focus_within:
-            self._before_typing = self._filter.query
             line.open()
+
+    @on(events.DescendantFocus)
+    def _line_focused(self, event: events.DescendantFocus) -> None:
+        """By the key or with the mouse: the line is typed into, or left."""
+        if event.widget is not self.query_one(QueryLine).line:
+            self._before_typing = None
+        elif self._before_typing is None:  # else the terminal was away, and is back
+            self._before_typing = self._filter.query
             self._read_facets()
             self.run_worker(self._prepare_search, group="pairs-search", exclusive=True, exit_on_error=False)
 
     async def _prepare_search(self) -> None:
-        """See that words find every pair: a large import leaves their index for later, and may have been ended then."""
+        """See that words find every pair: a large import leaves their index for later, and may have ended there."""
         if waiting := await self._aside.do(lambda store: store.unsearched()):
             self.app.tell(f"The search is being prepared: words do not find {waiting:,} of the pairs yet.")
-            await self._aside.do(lambda store: store.catch_up())
+            await self._indexer.do(self._catch_up)
+
+    def _catch_up(self, store: PairStore) -> None:
+        """In a thread: what is left when the screen goes, the next one goes on with."""
+
+        def check_stop() -> None:
+            if self._gone.is_set():
+                raise _Left
+
+        with contextlib.suppress(_Left):
+            store.catch_up(check_stop=check_stop)
 
     def _read_facets(self) -> None:
         """What the query line completes: read when it is opened, if something has changed."""
@@ -156,9 +184,9 @@ class PairBrowser(PairLister):
         """What is listed.
 
         Raises:
-            UserError: not all of it is read yet.
+            UserError: not all of it is read yet, or another list is being read.
         """
-        if not self._listing.complete:
+        if not self._listing.complete or self._filter != self._listing.filter:
             raise UserError("the list is still being read", do="Press the key again in a moment.")
         return self._listing
 
@@ -205,7 +233,8 @@ class PairBrowser(PairLister):
         """Out of what is innermost: the line, the text, the range, the marks, another view of the pair, the query."""
         table, line = self.table, self.query_one(QueryLine)
         if line.has_focus_within:
-            self.set_filter(replace(self._filter, query=self._before_typing))
+            if self._before_typing is not None:
+                self.set_filter(replace(self._filter, query=self._before_typing))
             self.leave_search(keep=True)
         elif not table.has_focus:
             table.focus()

@@ -10,7 +10,6 @@ from screens.pair_list import PairFilter
 from screens.watcher import JobBoard
 from workbench.checks.findings import Detail
 from workbench.checks.settings import CheckStore
-from workbench.errors import UserError
 from workbench.jobs import control
 from workbench.pairs.pair import Pair
 from workbench.pairs.query import Query
@@ -36,7 +35,8 @@ class PairChecks:
         job = control.start(self._screen.workspace, "check", {"dataset": dataset, **arguments}, title=title)
         self._started.add(job.id)
         self._screen.app.look_at_jobs()
-        self._screen.app.tell(f"Checking {dataset}. What is found becomes flags; F shows those of a pair.")
+        key = self._screen.key("flags")
+        self._screen.app.tell(f"Checking {dataset}. What is found becomes flags; {key} shows those of a pair.")
 
     def ended(self, board: JobBoard) -> None:
         """Tell what checks found that were started here and have just ended."""
@@ -57,7 +57,8 @@ class PairChecks:
         from screens.modals.pair_flags import PairFlags
 
         flags, partners = await asyncio.to_thread(_read, self._screen.workspace.database, pair.id)
-        self._screen.app.push_screen(PairFlags(pair, flags, partners), partial(self._chosen, pair))
+        if self._screen.app.screen is self._screen:  # else the user has gone elsewhere meanwhile
+            self._screen.app.push_screen(PairFlags(pair, flags, partners), partial(self._chosen, pair))
 
     def _chosen(self, pair: Pair, chosen: Pair | str | None) -> None:
         with self._screen.reporting():
@@ -82,20 +83,6 @@ class PairChecks:
                     self.start(dataset, threshold=threshold, only="duplicates")
 
         self._screen.app.push_screen(NearDuplicates(self._screen.workspace, dataset), apply)
-
-
-def dataset_to_check(named: str | None, names: list[str], pair: Pair | None) -> str:
-    """The dataset that is meant: the one that is listed, else that of the pair under the cursor.
-
-    Raises:
-        UserError: there is none.
-    """
-    if named or pair or len(names) == 1:
-        return named or (pair.dataset if pair else names[0])
-    raise UserError(
-        "which dataset is to be checked?" if names else "there are no pairs to check",
-        do="Press d to choose one." if names else "Press i to import some.",
-    )
 
 
 def _read(database: Path, id: int) -> tuple[tuple[Flag, ...], dict[int, Pair]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from typing import TypeVar
 
 from textual import on
@@ -45,6 +45,19 @@ class Targets:
         return len(self.ids)
 
 
+def _in_turn(action: Callable[[PairCuration], object]) -> Callable[[PairCuration], None]:
+    """Have an action wait while the next pair of a kind is looked for: it is meant for that one."""
+
+    @wraps(action)
+    def in_turn(self: PairCuration) -> None:
+        if self.looking:
+            self.waiting.append(partial(in_turn, self))
+        else:
+            action(self)
+
+    return in_turn
+
+
 class PairCuration(PairBrowser):
     """Every change is made by one thread, in the order of the keys, and shown when it is committed."""
 
@@ -52,11 +65,17 @@ class PairCuration(PairBrowser):
         super().__init__()
         self._last_tags = ""
         self._last_change: Callable[[Targets], object] | None = None
+        self.looking = False
+        """Whether the next pair of a kind is being looked for."""
+        self.waiting: list[Callable[[], None]] = []
+        """What is to be done when it is found, in the order of the keys."""
 
     def on_mount(self) -> None:
+        self._finder = StoreThread(PairStore, self.workspace.database, "pairs-finder")
         self._writer = StoreThread(PairStore, self.workspace.database, "pairs-writer")
 
     def on_unmount(self) -> None:
+        self._finder.close()
         self._writer.close()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -111,16 +130,19 @@ class PairCuration(PairBrowser):
         return result
 
     @property
-    def _elsewhere(self) -> str:
+    def elsewhere(self) -> str:
+        """What to do where no pair is listed."""
         return f"Press {self.key('status')} for another filter, or {self.key('import')} to import pairs."
 
     def _targets(self) -> Targets:
         """The marked pairs, else the one under the cursor."""
         table = self.table
+        if not table.marks_are_listed:
+            self.complete_listing()
         if count := table.mark_count:
             return self._all() if count == len(table.ids) else Targets(table.marked_ids)
         if table.current is None:
-            raise UserError("there is no pair here", do=self._elsewhere)
+            raise UserError("there is no pair here", do=self.elsewhere)
         return Targets([table.current])
 
     def _all(self) -> Targets:
@@ -137,12 +159,16 @@ class PairCuration(PairBrowser):
         self._last_change = change
         change(targets)
 
+    @_in_turn
     def action_repeat(self) -> None:
         if self._last_change is None:
             raise UserError(
                 "there is no change to repeat", do="A decision, tags, a note and a deletion can be repeated."
             )
         targets = self._targets()
+        if self._last_change == self._delete:  # many are asked about, as x does
+            self._ask_delete(targets)
+            return
         self._go_on()
         self._last_change(targets)
 
@@ -163,37 +189,58 @@ class PairCuration(PairBrowser):
         self.table.skipped.difference_update(targets.ids)
         self._change(lambda store: store.set_status(targets.of(store), status), done, targets.ids)
 
+    @_in_turn
     def action_accept(self) -> None:
         self._decide("accepted")
 
+    @_in_turn
     def action_reject(self) -> None:
         self._decide("rejected")
 
+    @_in_turn
     def action_pending(self) -> None:
         self._decide("pending")
 
+    @_in_turn
     def action_skip(self) -> None:
         self.table.skipped.update(self._targets().ids)
         self._go_on()
         self.table.refresh()
 
+    @_in_turn
     def action_next_of_kind(self) -> None:
         table = self.table
         if table.current is None:
-            raise UserError("there is no pair here", do=self._elsewhere)
+            raise UserError("there is no pair here", do=self.elsewhere)
         terms = [Term("status", ("pending",))]
         if flags := table.flags:
             terms.append(Term("flag", tuple(flag.name for flag in flags)))
         work = partial(next_pair, filter=self.listing.filter, ids=table.ids, row=table.cursor, terms=terms)
         work = partial(work, passing=frozenset(table.skipped))
-        self.run_worker(partial(self._go_to_next, work), group="pairs-next", exclusive=True, exit_on_error=False)
+        kind = f"flagged {' or '.join(flag.name for flag in flags)} " if flags else ""
+        self.looking = True
+        work = partial(self._go_to_next, table.current, kind, work)
+        self.run_worker(work, group="pairs-next", exit_on_error=False)
 
-    async def _go_to_next(self, find: Callable[[PairStore], int | None]) -> None:
-        flags = " or ".join(flag.name for flag in self.table.flags)
-        found = await self._aside.do(find)
-        if found is None or not self.table.go_to(found):
-            kind = f"flagged {flags} " if flags else ""
-            self.app.tell(f"No other pending pair {kind}is listed, but for those that were skipped.")
+    async def _go_to_next(self, here: int, kind: str, find: Callable[[PairStore], int | None]) -> None:
+        """Put the cursor on what is found, unless it was moved from `here`; then do what waited for it."""
+        arrived = False
+        try:
+            found = await self._finder.do(find)
+            if self.table.current == here:
+                arrived = found is not None and self.table.go_to(found)
+                if not arrived:
+                    self.app.tell(f"No other pending pair {kind}is listed, but for those that were skipped.")
+            elif self.waiting:
+                self.app.tell("The cursor was moved before the next pair was found: nothing was done to it.")
+        finally:
+            self.looking = False
+            waiting, self.waiting = self.waiting, []
+        for act in waiting if arrived else ():
+            if self.app.screen is not self:  # a dialog was opened: the keys were meant for that
+                break
+            with self.reporting():
+                act()
 
     def action_accept_all(self) -> None:
         self._decide_all("Accept", "accepted")
@@ -204,12 +251,15 @@ class PairCuration(PairBrowser):
     def _decide_all(self, verb: str, status: str) -> None:
         targets = self._all()
         if not targets.count:
-            raise UserError("no pair is listed", do=self._elsewhere)
+            raise UserError("no pair is listed", do=self.elsewhere)
         question = pair_dialogs.confirm_all(verb, targets.count, self.listing.filter)
         self.app.push_screen(question, lambda yes: self._set_status(status, targets) if yes else None)
 
+    @_in_turn
     def action_delete(self) -> None:
-        targets = self._targets()
+        self._ask_delete(self._targets())
+
+    def _ask_delete(self, targets: Targets) -> None:
         if targets.count == 1:
             self._go_on()
             self._repeatable(self._delete, targets)
@@ -245,9 +295,10 @@ class PairCuration(PairBrowser):
 
     def _current_pair(self) -> Pair:
         if (pair := self.table.pair) is None:
-            raise UserError("there is no pair here", do=self._elsewhere)
+            raise UserError("there is no pair here", do=self.elsewhere)
         return pair
 
+    @_in_turn
     def action_edit(self) -> None:
         self.app.push_screen(pair_dialogs.edit(self._current_pair(), self._do))
 
@@ -256,12 +307,14 @@ class PairCuration(PairBrowser):
         with self.reporting():
             self.action_edit()
 
+    @_in_turn
     def action_edit_outside(self) -> None:
         pair = self._current_pair()
         title, fields = f"Edit pair {pair.id} of {pair.dataset}", pair_dialogs.fields_of(pair)
         work = partial(edit_outside, self.app, title, fields, partial(pair_dialogs.save_edit, pair, self._do))
         self.run_worker(work, group="pairs-editor", exclusive=True, exit_on_error=False)
 
+    @_in_turn
     def action_tags(self) -> None:
         targets, pairs = self._some_targets()
 
@@ -277,6 +330,7 @@ class PairCuration(PairBrowser):
         change = pair_dialogs.tag_change(text)
         self._change(lambda store: change(store, targets.of(store)), touched=targets.ids)
 
+    @_in_turn
     def action_note(self) -> None:
         targets, pairs = self._some_targets()
         before = pairs[0].note if all(pair.note == pairs[0].note for pair in pairs) else ""

@@ -29,10 +29,9 @@ ORDERS = {
 }  # fmt: skip
 """What a sort of the query line is called."""
 
-WELCOME = Content.from_markup(
-    """[b]No pairs yet.[/b] A pair is a prompt and the answer that is to be learned.
+_WELCOME = """[b]No pairs yet.[/b] A pair is a prompt and the answer that is to be learned.
 
-[b $text-accent]i[/]  imports a file: JSONL, JSON, CSV or Parquet with columns such as
+[b $text-accent]$import_[/]  imports a file: JSONL, JSON, CSV or Parquet with columns such as
 
    [$text-primary]prompt, completion[/]            [$foreground-muted]texts or lists of messages[/]
    [$text-primary]instruction, input, output[/]    [$foreground-muted]Alpaca[/]
@@ -43,11 +42,16 @@ WELCOME = Content.from_markup(
 
    [$foreground-muted]or others, of which you then say which is which.[/]
 
-[$foreground-muted]Look through them:[/] [b $text-accent]a[/] [$foreground-muted]accepts,[/] [b $text-accent]r[/] \
-[$foreground-muted]rejects,[/] [b $text-accent]e[/] [$foreground-muted]edits,[/] [b $text-accent]u[/] \
-[$foreground-muted]takes back.[/]
+[$foreground-muted]Look through them:[/] [b $text-accent]$accept[/] [$foreground-muted]accepts,[/] \
+[b $text-accent]$reject[/] [$foreground-muted]rejects,[/] [b $text-accent]$edit[/] [$foreground-muted]edits,[/] \
+[b $text-accent]$undo[/] [$foreground-muted]takes back.[/]
 [$foreground-muted]A run learns from the accepted ones.[/]"""
-)
+
+
+def welcome(key: Callable[[str], str]) -> Content:
+    """What stands where there are no pairs; `key`: gives the key of a command of the screen."""
+    keys = {name: key(name) for name in ("accept", "reject", "edit", "undo")}
+    return Content.from_markup(_WELCOME, import_=key("import"), **keys)
 
 
 def confirm_all(verb: str, count: int, filter: PairFilter) -> Confirm:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from screens.modals.import_pairs import ImportRequest
 
 _SHOWN = 100_000  # faults in the report's list
-_KINDS = ("import", "import-hub")
+IMPORTS = ("import", "import-hub")
+"""Of the jobs."""
 
 
 class PairFiles:
@@ -62,7 +63,8 @@ class PairFiles:
         # In a thread: a JSON file is read as a whole.
         first = await asyncio.to_thread(preview, path)
         datasets = await asyncio.to_thread(_datasets, self._screen.workspace.database)
-        self._screen.app.push_screen(ImportPairs(path, first, datasets), self._start)
+        if self._screen.app.screen is self._screen:  # else the user has gone elsewhere meanwhile
+            self._screen.app.push_screen(ImportPairs(path, first, datasets), self._start)
 
     def _start(self, request: ImportRequest | None) -> None:
         if request is None:
@@ -87,7 +89,8 @@ class PairFiles:
         from screens.modals.import_dataset import ImportDataset
 
         datasets = await asyncio.to_thread(_datasets, self._screen.workspace.database)
-        self._screen.app.push_screen(ImportDataset(self._screen.workspace.root, datasets), self._start_dataset)
+        if self._screen.app.screen is self._screen:
+            self._screen.app.push_screen(ImportDataset(self._screen.workspace.root, datasets), self._start_dataset)
 
     def _start_dataset(self, request: DatasetRequest | None) -> None:
         if request is None:
@@ -111,15 +114,17 @@ class PairFiles:
         """Imports started here that have just ended; what they skipped is shown."""
         jobs = [job for job in board.ended if job.id in self._started]
         for job in jobs:
-            if (job.status.result or {}).get("skipped") and self._screen.is_current:
+            if (job.status.result or {}).get("skipped") and self._screen.app.screen is self._screen:
                 self._show_report(job)
         return jobs
 
     def show_last_report(self) -> None:
         """What the newest import brought that has ended, whoever started it."""
-        job = next((job for job in self._screen.app.board.jobs if job.kind in _KINDS and job.status.result), None)
+        job = next((job for job in self._screen.app.board.jobs if job.kind in IMPORTS and job.status.result), None)
         if job is None:
-            raise UserError("nothing was imported here yet", do="Press i to import pairs.")
+            raise UserError(
+                "nothing was imported here yet", do=f"Press {self._screen.app.key_of('pairs.import')} to import pairs."
+            )
         self._show_report(job)
 
     def _show_report(self, job: Job) -> None:

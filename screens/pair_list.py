@@ -92,7 +92,7 @@ class Listing:
             None where more has happened, or the order may be another: read all.
         """
         version = store.version()
-        if not self.complete or self.filter.query.sort == "status" or version != self.version + steps:
+        if not self.complete or self.filter.query.sort.lstrip("-") == "status" or version != self.version + steps:
             return None
         left = set(store.ids(self.filter.among(Term("id", tuple(map(str, touched)))))) if touched else set()
         ids = array("q", self.ids)

@@ -183,7 +183,7 @@ class PairLister(WorkbenchScreen):
         had = bool(self._listing.datasets)
         self._listing = listing
         self.query_one(PairCounts).show(listing)
-        self.table.show(listing.ids, top=top)
+        self.table.show(listing.ids, top=top, complete=listing.complete)
         self.query_one("#nothing", Static).update(self._nothing())
         self.set_class(not listing.ids, "-empty")
         self.set_class(not listing.datasets, "-bare")
@@ -193,7 +193,7 @@ class PairLister(WorkbenchScreen):
 
     def _nothing(self) -> Content:
         if not self._listing.datasets:
-            return pair_dialogs.WELCOME
+            return pair_dialogs.welcome(self.key)
         filter = self._listing.filter
         only_status = filter.status and filter == PairFilter(filter.dataset).with_status(filter.status)
         return Content.from_markup(

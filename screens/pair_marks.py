@@ -13,6 +13,7 @@ class Marks:
         self._rows = bytearray()  # 1: marked
         self._before = bytearray()  # as it was before the range
         self._anchor: int | None = None
+        self._unlisted: set[int] = set()  # ids
         self.extending = False
         """Whether every move of the cursor extends the range."""
 
@@ -23,6 +24,11 @@ class Marks:
     def count(self) -> int:
         """How many rows are marked."""
         return self._rows.count(1)
+
+    @property
+    def unlisted(self) -> int:
+        """How many others are marked that the list, not complete yet, may still bring."""
+        return len(self._unlisted)
 
     def ids(self, ids: array[int]) -> array[int]:
         """The ids of the marked rows, in the order of the list."""
@@ -42,6 +48,7 @@ class Marks:
         """Take all marks away; a range ends."""
         self.end()
         self._rows = bytearray(len(self._rows))
+        self._unlisted.clear()
 
     # Ranges
 
@@ -65,8 +72,17 @@ class Marks:
 
     # Another list
 
-    def carry(self, before: array[int], after: array[int]) -> None:
-        """Keep the marks of the ids that are still listed; a range that began at one that is not ends."""
+    def carry(self, before: array[int], after: array[int], *, complete: bool = True) -> None:
+        """Keep the marks of the ids that are still listed; a range that began at one that is not ends.
+
+        Where the list is not `complete` yet, those of the others are kept aside until it is.
+        """
+        if self._unlisted or not complete:
+            marked = self._unlisted.union(compress(before, self._rows))
+            self.end()
+            self._rows = bytearray(map(marked.__contains__, after))
+            self._unlisted = set() if complete else marked.difference(after)
+            return
         anchor = before[self._anchor] if self._anchor is not None else None
         self._rows = _carried(self._rows, before, after)
         if anchor is not None:

@@ -79,7 +79,9 @@ class SeenPairs(PairBrowser):
         if name is None:
             raise UserError(
                 "which dataset is to be looked over?" if names else "there are no pairs to look over",
-                do="Press d to choose one." if names else "Press i to import some.",
+                do=f"Press {self.key('dataset')} to choose one."
+                if names
+                else f"Press {self.key('import')} to import some.",
             )
         self.app.push_screen(PairOverview(self.workspace, name, self.app.place.recipe))
 

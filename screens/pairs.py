@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from screens.commands import bindings
-from screens.pair_checks import PairChecks, dataset_to_check
+from screens.pair_checks import PairChecks
 from screens.pair_curation import PairCuration
-from screens.pair_files import PairFiles
+from screens.pair_files import IMPORTS, PairFiles
 from screens.pair_list import PairFilter
 from screens.pair_proposals import KINDS, PairProposals
 from screens.pair_seen import SeenPairs
@@ -54,7 +54,7 @@ class PairsScreen(SeenPairs, PairCuration):
         self._files.ask_export(name, preference=pair is not None and pair.is_preference)
 
     def action_report(self) -> None:
-        ended = (job for job in self.app.board.jobs if job.kind in ("import", *KINDS) and job.status.result)
+        ended = (job for job in self.app.board.jobs if job.kind in (*IMPORTS, *KINDS) and job.status.result)
         job = next(ended, None)
         if job is not None and job.kind in KINDS:
             self._proposals.show(job)
@@ -73,14 +73,18 @@ class PairsScreen(SeenPairs, PairCuration):
 
         found, pending = await read_preferences(self.workspace.database, pairs)
         if not found:
+            sample, better = self.key("sample"), self.app.key_of("chat.better")
+            mark, worse = self.app.key_of("compare.better"), self.app.key_of("compare.worse")
             raise UserError(
                 "no pair with two answers is listed",
-                do="M has a model answer twice; b in a chat, b and w in a comparison, make such pairs, too.",
+                do=f"{sample} has a model answer twice; {better} in a chat, {mark} and {worse} in a comparison, make"
+                " such pairs, too.",
             )
-        self.app.push_screen(PreferencesScreen(found, pending, current))
+        if self.app.screen is self:  # else the user has gone elsewhere meanwhile
+            self.app.push_screen(PreferencesScreen(found, pending, current))
 
     def action_sample(self) -> None:
-        self._proposals.ask_samples(self.read_rows(self._targets().ids))
+        self._proposals.ask_samples(self._targets().ids)
 
     def action_draft(self) -> None:
         self._proposals.ask_draft(
@@ -90,13 +94,28 @@ class PairsScreen(SeenPairs, PairCuration):
     # Checks
 
     def action_check(self) -> None:
+        self._checks.start(self._dataset_to_check())
+
+    def _dataset_to_check(self) -> str:
+        """The one that is listed, else that of the pair under the cursor."""
+        if named := self.listing.filter.dataset:
+            return named
+        if pair := self.table.pair:
+            return pair.dataset
         names = [dataset.name for dataset in self.listing.datasets]
-        self._checks.start(dataset_to_check(self.listing.filter.dataset, names, self.table.pair))
+        if len(names) == 1:
+            return names[0]
+        raise UserError(
+            "which dataset is to be checked?" if names else "there are no pairs to check",
+            do=f"Press {self.key('dataset')} to choose one."
+            if names
+            else f"Press {self.key('import')} to import some.",
+        )
 
     def action_flags(self) -> None:
         pair = self.table.pair
         if pair is None:
-            raise UserError("there is no pair here", do="Press f for another filter, or i to import pairs.")
+            raise UserError("there is no pair here", do=self.elsewhere)
         self._checks.show(pair)
 
     def _import_started(self) -> None:

@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from screens.base import WorkbenchScreen
-from screens.commands import bindings
+from screens.commands import PREFER, bindings
 from screens.preference_queue import PreferenceQueue
 from screens.preference_words import heading, leaning_words, pair_title, prompt_content, remarks
 from screens.store_thread import StoreThread
@@ -25,6 +25,7 @@ from workbench.pairs.preferences import Neither, PreferenceStore, Side, Sides, s
 from workbench.pairs.selection import Selection
 
 _EDITING = ("save", "leave")  # the commands that are there while an answer is edited
+_IDS = tuple(command.id for command in PREFER)
 _SIDES: tuple[Side, Side] = ("left", "right")
 
 
@@ -57,7 +58,7 @@ class PreferencesScreen(WorkbenchScreen):
         self._pair: Pair | None = None
         self._sides: Sides | None = None
         self._editing: Side | None = None
-        self._choosing_edit = False
+        self._choosing_edit = self._saving = False
         self._judged: list[tuple[int, str]] = []  # the id and the label of every judgement of this sitting
         self._leaning_wanted = self._leaning_going = False
 
@@ -75,11 +76,14 @@ class PreferencesScreen(WorkbenchScreen):
     def on_mount(self) -> None:
         self._store = PreferenceStore(self.workspace.database)  # for quick reads on the event loop
         self._writer = StoreThread(PreferenceStore, self.workspace.database, "preferences")
+        # Of its own: it reads every judgement of the dataset, and no judgement may wait behind it.
+        self._reader = StoreThread(PreferenceStore, self.workspace.database, "preferences-leaning")
         self._show()
         self._read_leaning()
 
     def on_unmount(self) -> None:
         self._writer.close()
+        self._reader.close()
         self._store.close()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -114,14 +118,28 @@ class PreferencesScreen(WorkbenchScreen):
             for side in self.query(PreferenceSide):
                 side.scroll_home(animate=False)
 
+    def _show_again(self) -> None:
+        """Show what came of a change; an answer that is being edited by now stays open, with what is written in it."""
+        if self._editing is None and not self._choosing_edit:
+            self._show()
+        else:
+            self._show_progress()
+
     def _show_progress(self) -> None:
         self.query_one("#progress", Static).update(heading(self._queue, self._pair.dataset if self._pair else ""))
-        text = "[b]space[/] equal   [b]s[/] skips   [b]u[/] takes back   [b]j k[/] go through   [b]escape[/] back"
+        text = (
+            "[b]$equal[/] equal   [b]$skip[/] skips   [b]$undo[/] takes back   [b]$next $previous[/] go through"
+            "   [b]$leave[/] back"
+        )
         if self._editing:
-            text = "[b]ctrl+s[/] keeps it as the better answer   [b]escape[/] leaves it as it was"
+            text = "[b]$save[/] keeps it as the better answer   [b]$leave[/] leaves it as it was"
         elif self._choosing_edit:
-            text = "[$text-warning]Which is the better one?[/]   [b]h[/] left   [b]l[/] right   [b]escape[/] neither"
-        self.query_one("#hint", Static).update(Content.from_markup(text))
+            text = (
+                "[$text-warning]Which is the better one?[/]   [b]$left[/] left   [b]$right[/] right"
+                "   [b]$leave[/] neither"
+            )
+        keys = {id.removeprefix("prefer."): self.app.key_of(id) for id in _IDS}
+        self.query_one("#hint", Static).update(Content.from_markup(text, **keys))
 
     def _read_leaning(self) -> None:
         """Say what the judgements lean to; what is wanted while it is being read is read once, afterwards."""
@@ -135,7 +153,7 @@ class PreferencesScreen(WorkbenchScreen):
             while self._leaning_wanted and self._pair is not None:
                 self._leaning_wanted = False
                 dataset = self._pair.dataset
-                leaning = await self._writer.do(lambda store, name=dataset: store.leaning(name))
+                leaning = await self._reader.do(lambda store, name=dataset: store.leaning(name))
                 self.query_one("#leaning", Static).update(leaning_words(leaning))
         finally:
             self._leaning_going = False
@@ -170,23 +188,27 @@ class PreferencesScreen(WorkbenchScreen):
         self._queue.advance()
         self._show()
         if not self._queue.pending:
-            self.app.tell(f"All {len(self._queue.ids):,} are decided. escape goes back.")
+            self.app.tell(f"All {len(self._queue.ids):,} are decided. {self.app.key_of('prefer.leave')} goes back.")
 
     async def _judge(self, pair: Pair, work: Callable[[PreferenceStore], str]) -> None:
         try:
             label = await self._writer.do(work)
         except UserError:
-            self._queue.reopen(pair.id)
-            self._show()
+            if self._editing is None and not self._choosing_edit:
+                self._queue.reopen(pair.id)
+                self._show()
+            else:
+                self._queue.pending.add(pair.id)  # it comes again; what is edited now stays current
+                self._show_progress()
             raise
         self._judged.append((pair.id, label))
         if self._pair is not None and self._pair.id == pair.id:  # the last one: it stays on the screen
-            self._show()
+            self._show_again()
         self._read_leaning()
 
     def _current(self) -> Pair:
         if self._pair is None:
-            raise UserError("no pair is left here", do="escape goes back to the pairs.")
+            raise UserError("no pair is left here", do=f"{self.app.key_of('prefer.leave')} goes back to the pairs.")
         return self._pair
 
     # Editing
@@ -209,15 +231,22 @@ class PreferencesScreen(WorkbenchScreen):
     def action_save(self) -> None:
         pair, side = self._current(), self._editing
         assert side is not None
-        self.run_worker(
-            partial(self._save, pair, side, self._side(side).edited), group="save", exclusive=True, exit_on_error=False
-        )
+        if not self._saving:
+            self._saving = True
+            work = partial(self._save, pair, side, self._side(side).edited)
+            self.run_worker(work, group="save", exit_on_error=False)
 
     async def _save(self, pair: Pair, side: Side, edited: str | None) -> None:
-        label = await self._writer.do(lambda store: store.judge(pair.id, side, edited=edited))
+        try:
+            label = await self._writer.do(lambda store: store.judge(pair.id, side, edited=edited))
+        finally:
+            self._saving = False
         self._judged.append((pair.id, label))
         self._queue.judged(pair.id)
-        self._go_on()
+        if self._pair is pair and self._editing == side:
+            self._go_on()
+        else:  # the user has left it, and gone elsewhere
+            self._show_again()
         self._read_leaning()
 
     def _stop_editing(self) -> None:
@@ -241,13 +270,13 @@ class PreferencesScreen(WorkbenchScreen):
     async def _take_back(self, *, redo: bool) -> None:
         """Undo or redo the latest change, whatever it was; where it was a judgement of this sitting, go to its pair."""
         label = await self._writer.do(lambda store: store.redo() if redo else store.undo())
-        done, again = ("Done again", "") if redo else ("Undone", " U does it again.")
+        done, again = ("Done again", "") if redo else ("Undone", f" {self.app.key_of('prefer.redo')} does it again.")
         self.app.tell(f"{done}: {label}.{again}" if label else f"Nothing to {'redo' if redo else 'undo'}.")
         id = next((id for id, judged in reversed(self._judged) if judged == label), None)
         ids = self._queue.ids
         pending = await self._writer.do(lambda store: store.preferences(ids)[1])
-        self._queue.refresh(pending, id)
-        self._show()
+        self._queue.refresh(pending, id if self._editing is None and not self._choosing_edit else None)
+        self._show_again()
         self._read_leaning()
 
     def action_step(self, by: int) -> None:

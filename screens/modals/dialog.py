@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from textual.screen import ModalScreen, ScreenResultType
+from textual.content import Content
+from textual.screen import ModalScreen, Screen, ScreenResultType
+from textual.widgets import Static
 from textual.worker import Worker
+
+from workbench.text import for_terminal
 
 if TYPE_CHECKING:
     from screens.app import WorkbenchApp
 
 _START = "start"  # the group of the worker that does what the dialog is for
+
+
+def show_fault(dialog: Screen[Any], text: str, *, one_line: bool = False) -> None:
+    """Say in a dialog why it does not go on; empty: nothing is wrong. Text of any origin is safe."""
+    fault = dialog.query_one(".dialog-fault", Static)
+    fault.update(Content(for_terminal(text, one_line=one_line)))
+    fault.display = bool(text)
 
 
 class Dialog(ModalScreen[ScreenResultType]):

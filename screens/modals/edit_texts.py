@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.widgets import Static, TextArea
 
 from screens.modals.confirm import leave_edited
-from screens.modals.dialog import Dialog
+from screens.modals.dialog import Dialog, show_fault
 from screens.modals.hints import hints
 from screens.stand_ins import StandIns
 from workbench.errors import UserError
@@ -46,6 +46,7 @@ class EditTexts(Dialog[bool]):
         super().__init__()
         self._title, self._fields, self._save = for_terminal(title, one_line=True), list(fields), save
         self._stand_ins = [StandIns(field.text) for field in fields]
+        self._saved_all = False
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog dialog-wide"):
@@ -84,9 +85,15 @@ class EditTexts(Dialog[bool]):
         try:
             await self._save(self.changes)
         except UserError as error:
-            self.query_one(".dialog-fault", Static).update(Content(for_terminal(str(error))))
+            show_fault(self, str(error))
             return
-        self.dismiss(True)
+        self._saved_all = True
+        if self.app.screen is self:
+            self.dismiss(True)
+
+    def on_screen_resume(self) -> None:
+        if self._saved_all:  # while something lay over it: a dismissal takes what is on top
+            self.dismiss(True)
 
     def action_leave(self) -> None:
         leave_edited(self, bool(self.changes))

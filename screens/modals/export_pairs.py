@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Select, Static
 
+from screens.modals.dialog import show_fault
 from screens.modals.hints import hints
 from workbench.pairs.exporting import TEST_SIZE
 from workbench.pairs.forms import FORMS
@@ -118,7 +119,7 @@ class ExportPairs(ModalScreen[ExportRequest | None]):
         self.dismiss(ExportRequest(self._dataset, self._folder / path, form, only, test_size))
 
     def _fault(self, text: str) -> None:
-        self.query_one(".dialog-fault", Static).update(Content(text))
+        show_fault(self, text)
 
     def action_leave(self) -> None:
         self.dismiss(None)

@@ -17,13 +17,13 @@ from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Select, Static
 
+from screens.modals.dialog import show_fault
 from screens.modals.hints import hints
 from workbench.errors import UserError
 from workbench.hybrid import check_name
 from workbench.pairs.forms import ALIASES
 from workbench.pairs.hub import DatasetName, parse
 from workbench.pairs.pair import STATUSES
-from workbench.text import for_terminal
 
 _LIMIT = 10_000  # rows, as offered: of an unknown dataset nobody wants all
 
@@ -108,14 +108,17 @@ class ImportDataset(ModalScreen[DatasetRequest | None]):
         try:
             request = self._request()
         except UserError as error:
-            self.query_one(".dialog-fault", Static).update(Content(for_terminal(str(error), one_line=True)))
+            show_fault(self, str(error), one_line=True)
             return
         self.dismiss(request)
 
     def _request(self) -> DatasetRequest:
         text = self.query_one("#name", Input).value.strip()
         if text.startswith("~"):
-            text = str(Path(text).expanduser())
+            try:
+                text = str(Path(text).expanduser())
+            except RuntimeError:
+                raise UserError("there is no such home folder", where=text) from None
         named = parse(text, self._root) if text else None
         if named is None:
             raise UserError("names neither a dataset of the hub nor a folder", where=text, do="Write hub:OWNER/NAME.")

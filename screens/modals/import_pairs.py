@@ -20,6 +20,7 @@ from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Select, Static
 
+from screens.modals.dialog import show_fault
 from screens.modals.hints import hints
 from workbench.errors import UserError
 from workbench.hybrid import check_name
@@ -182,7 +183,7 @@ class ImportPairs(ModalScreen[ImportRequest | None]):
         self.query_one("#row-texts", Static).update(Content("\n").join(lines))
 
     def _fault(self, text: str) -> None:
-        self.query_one(".dialog-fault", Static).update(Content(for_terminal(text, one_line=True)))
+        show_fault(self, text, one_line=True)
 
     # What the keys do
 

@@ -34,8 +34,8 @@ class NearDuplicates(Dialog[float | None]):
         Binding("escape", "leave", "Close"),
         Binding("up", "step(0.01)", "Higher"),
         Binding("down", "step(-0.01)", "Lower"),
-        Binding("ctrl+d,pagedown", "scroll(8)", "Scroll down"),
-        Binding("ctrl+u,pageup", "scroll(-8)", "Scroll up"),
+        Binding("ctrl+d,pagedown", "scroll(8)", "Scroll down", priority=True),
+        Binding("ctrl+u,pageup", "scroll(-8)", "Scroll up", priority=True),  # else it empties the field
     ]
 
     def __init__(self, workspace: Workspace, dataset: str) -> None:
@@ -77,7 +77,7 @@ class NearDuplicates(Dialog[float | None]):
 
     async def _look(self, threshold: float) -> None:
         found = await asyncio.to_thread(_examples, self._workspace, self._dataset, threshold)
-        self.query_one("#examples", Static).update(_lines(found))
+        self.query_one("#examples", Static).update(_lines(found, self.app.key_of("pairs.check")))
 
     @on(Input.Submitted)
     def _submitted(self) -> None:
@@ -113,9 +113,10 @@ def _examples(workspace: Workspace, dataset: str, threshold: float) -> list[Exam
         return examples(store, cache, dataset, threshold)
 
 
-def _lines(found: list[Example]) -> Content:
+def _lines(found: list[Example], check: str) -> Content:
     if not found:
-        return Content.from_markup("[$foreground-muted]Nothing is alike, or it was never checked: C checks it.[/]")
+        words = "[$foreground-muted]Nothing is alike, or it was never checked: $check checks it.[/]"
+        return Content.from_markup(words, check=check)
     parts: list[Content] = []
     for same, title, color in ((True, "the same", "text-success"), (False, "not the same", "text-error")):
         some = [example for example in found if example.same == same]

@@ -163,7 +163,7 @@ class DraftPairs(ProposePairs):
         """
         super().__init__(workspace, choices, "Draft pairs from a library")
         if not choices.indexes:
-            raise UserError("there is no index to draft from", do="Index documents: the screen is 4.")
+            raise UserError("there is no index to draft from", do="Index documents on the Library screen.")
         self._datasets, self._dataset = list(datasets), dataset
 
     def rows(self) -> list[Row]:

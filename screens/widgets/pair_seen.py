@@ -88,7 +88,8 @@ class PairSeen(Reading, can_focus=True):
                 rendering = await asyncio.to_thread(self._client.ask, pair, recipe or default)
             except (UserError, OSError) as error:
                 if self._asked is None and self.is_attached:
-                    self._say(f"{in_words(error)}\n\nT chooses another recipe.", title, "text-error")
+                    key = cast("WorkbenchApp", self.app).key_of("pairs.recipe")
+                    self._say(f"{in_words(error)}\n\n{key} chooses another recipe.", title, "text-error")
             else:
                 if self._asked is None:
                     self._show(rendering)

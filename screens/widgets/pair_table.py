@@ -113,18 +113,22 @@ class PairTable(ScrollView, can_focus=True):
         """What the checks found of the pair under the cursor."""
         return self._flags_at(self.cursor)
 
-    def show(self, ids: array[int], *, top: bool = False) -> None:
+    def show(self, ids: array[int], *, top: bool = False, complete: bool = True) -> None:
         """List these pairs, and read them anew.
 
         Args:
             ids: in any order.
-            top: go to the first row; else the cursor stays on its pair, or the one after where that is gone.
+            top: go to the first row, which ends a range; else the cursor stays on its pair, or the one after where
+                that is gone.
+            complete: whether these are all; until they are, marks of others are kept.
         """
         before, self._ids = self._ids, ids
         self._windows.clear()
         self._tagged, self._flagged = self._tagged and not top, self._flagged and not top
-        if ids != before:
-            self._marks.carry(before, ids)
+        if top:
+            self._marks.end()
+        if ids != before or self._marks.unlisted:
+            self._marks.carry(before, ids, complete=complete)
         self.virtual_size = Size(0, len(ids) + 1)  # and the header
         row = 0 if top else kept_row(before, self.cursor, ids)
         if row != self.cursor:
@@ -201,8 +205,13 @@ class PairTable(ScrollView, can_focus=True):
 
     @property
     def mark_count(self) -> int:
-        """How many rows are marked."""
-        return self._marks.count
+        """How many pairs are marked."""
+        return self._marks.count + self._marks.unlisted
+
+    @property
+    def marks_are_listed(self) -> bool:
+        """Whether `marked_ids` are all of them; else the others come with the rest of the list."""
+        return not self._marks.unlisted
 
     @property
     def extending(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -12,9 +14,13 @@ from screens.query_words import differing_spans
 from screens.stand_ins import StandIns
 from workbench.pairs.preferences import Side, Sides
 
+if TYPE_CHECKING:
+    from screens.app import WorkbenchApp
+
 _MARKED = 6_000
 """Characters of an answer at most, so that comparing the words takes no longer than a blink (0.1 s)."""
-_KEYS: dict[Side, str] = {"left": "◂ h  left", "right": "right  l ▸"}
+_KEYS: dict[Side, str] = {"left": "h", "right": "l"}
+"""Those that are shown where the keymap gives no others: the arrow keys have them, too."""
 
 
 class PreferenceSide(VerticalScroll):
@@ -43,8 +49,11 @@ class PreferenceSide(VerticalScroll):
         """Show the answer of this side; None: nothing."""
         better = sides is not None and sides.chosen == self._side
         self.set_class(better, "-better")
+        app, id = cast("WorkbenchApp", self.app), f"prefer.{self._side}"
+        key = app.key_of(id) if id in app.keymap else _KEYS[self._side]
         self.border_title = Content.from_markup(
-            "[$text-success]✓ better[/]  $key" if better else "$key", key=_KEYS[self._side]
+            "[$text-success]✓ better[/]  $key" if better else "$key",
+            key=f"◂ {key}  left" if self._side == "left" else f"right  {key} ▸",
         )
         self._text = sides.text(self._side) if sides else ""
         count = words(self._text)

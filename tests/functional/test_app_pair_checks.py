@@ -92,6 +92,7 @@ async def test_the_threshold_with_examples_is_applied_by_a_job(checked: Workspac
         await settle(pilot)
         assert text(pilot, "#examples").startswith("not the same\n0.900")
         await pilot.press("up")
+        await pilot.press("ctrl+u", "ctrl+d")  # scroll; they are not the field's
         assert app.screen.query_one(Input).value == "0.96"
         await pilot.press("backspace", "backspace", "x", "enter")
         assert isinstance(app.screen, NearDuplicates), "0.x is no threshold"

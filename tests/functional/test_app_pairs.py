@@ -8,6 +8,7 @@ import json
 import re
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,10 +28,12 @@ from screens.modals.import_pairs import ImportPairs
 from screens.modals.import_report import ImportReport
 from screens.modals.open_file import OpenFile
 from screens.modals.prompt import Prompt
+from screens.pair_list import PairFilter
 from screens.widgets.pair_counts import PairCounts
 from screens.widgets.pair_reading import PairReading
 from screens.widgets.pair_table import PairTable
 from screens.widgets.query_line import QueryLine
+from workbench.errors import UserError
 from workbench.pairs.pair import NewPair, Pair
 from workbench.pairs.store import PairStore
 from workbench.text import for_terminal
@@ -92,6 +95,12 @@ def painted(pilot: Pilot[Any]) -> list[str]:
 
 def told(pilot: Pilot[Any]) -> str:
     return " / ".join(str(notification.message) for notification in pilot.app._notifications)
+
+
+def fault(pilot: Pilot[Any]) -> str:
+    """What a dialog shows of why it does not go on."""
+    found = pilot.app.screen.query_one(".dialog-fault", Static)
+    return str(found.render()) if found.display else ""
 
 
 async def opened(pilot: Pilot[Any], settle: Settle) -> None:
@@ -208,6 +217,24 @@ async def test_marked_pairs_are_changed_in_one_step(five: Workspace, settle: Set
         await settle(pilot)
         assert len(stored(five)) == 5
 
+        await pilot.press("g", "x")
+        await settle(pilot)
+        await pilot.press("space", "space", "full_stop")  # asks, as x does
+        await settle(pilot)
+        assert isinstance(pilot.app.screen, Confirm)
+        await pilot.press("y")
+        await settle(pilot)
+        assert [pair.id for pair in stored(five)] == [4, 5]
+        await pilot.press("u", "u")
+        await settle(pilot)
+        await pilot.press("g", "j", "v", "f")  # another list ends the range
+        await settle(pilot)
+        assert (table(pilot).marks, table(pilot).extending) == ({2}, False)
+        screen: Any = pilot.app.screen
+        screen.set_filter(PairFilter())
+        with pytest.raises(UserError, match="still being read"):
+            screen.complete_listing()
+
 
 async def test_a_filter_drops_what_no_longer_passes_and_the_next_row_is_under_the_cursor(
     five: Workspace, settle: Settle
@@ -302,7 +329,19 @@ async def test_skipping_repeating_and_the_next_of_a_kind(five: Workspace, settle
         await settle(pilot)
         await pilot.press("G", "N")  # also where the ids do not ascend
         await settle(pilot)
-        assert table(pilot).current == 2
+        assert table(pilot).current == 4  # the longest first, of equals the latest; 5 was skipped
+        await pilot.press("escape")
+        await settle(pilot)
+        screen: Any = pilot.app.screen
+        for moves, expected in (((), "rpappprp"), (("G",), "rpappprp")):
+            found = threading.Event()
+            screen._finder._executor.submit(found.wait)  # it takes long to find the next one
+            await pilot.press("g", "j", "N", "a", *moves)
+            found.set()
+            await settle(pilot)
+            assert statuses(five) == expected  # the one that was found was accepted, or none
+        assert table(pilot).current == 8
+        assert "nothing was done to it" in told(pilot)
 
 
 async def test_all_marked_are_changed_by_what_they_are_chosen_by(five: Workspace, settle: Settle) -> None:
@@ -428,6 +467,10 @@ async def test_the_query_line_completes_says_what_is_wrong_and_remembers(five: W
         await pilot.press("slash", *" x", "escape")  # as it was
         await settle(pilot)
         assert line.text.endswith("sort:-tokens")
+        await pilot.click(line.line)
+        await pilot.press(*" x", "escape")
+        await settle(pilot)
+        assert line.text.endswith("sort:-tokens")
         await pilot.press("escape")
         await settle(pilot)
         assert (line.display, len(table(pilot).ids)) == (False, 7)
@@ -535,7 +578,7 @@ async def test_editing_saves_what_was_changed_and_asks_before_it_is_thrown_away(
         pilot.app.screen.query(TextArea).last().text = "  "
         await pilot.press("ctrl+s")
         await settle(pilot)
-        assert "completion is empty" in str(pilot.app.screen.query_one(".dialog-fault", Static).render())
+        assert "completion is empty" in fault(pilot)
         await pilot.press("escape", "y")
         await settle(pilot)
         assert stored(five)[0].completion == "Answer 1.!"
@@ -701,7 +744,7 @@ async def test_tags_and_notes(five: Workspace, settle: Settle) -> None:
         assert isinstance(pilot.app.screen, Prompt)
         await typed(pilot, 'a"b')
         await pilot.press("enter")
-        assert "is no tag" in str(pilot.app.screen.query_one(".dialog-fault", Static).render())
+        assert "is no tag" in fault(pilot)
         await pilot.press("backspace", "backspace", ",", "space", "b", "enter")
         await settle(pilot)
         assert stored(five)[0].tags == ("a", "b")
@@ -759,7 +802,7 @@ async def test_import_with_columns_that_nobody_knows(workspace: Workspace, settl
         await picked(pilot, settle, "deutsch.csv")
         dialog = pilot.app.screen
         assert isinstance(dialog, ImportPairs)
-        assert "fit no form" in str(dialog.query_one(".dialog-fault", Static).render())
+        assert "fit no form" in fault(pilot)
         await pilot.press("ctrl+s")
         assert pilot.app.screen is dialog
         for column, own in (("prompt", "frage"), ("completion", "antwort"), ("source", "quelle")):
@@ -769,11 +812,11 @@ async def test_import_with_columns_that_nobody_knows(workspace: Workspace, settl
             await typed(pilot, own[:2])
             await pilot.press("enter")
             await settle(pilot)
-        assert str(dialog.query_one(".dialog-fault", Static).render()) == ""
+        assert fault(pilot) == ""
         assert "Wie hoch?" in str(dialog.query_one("#row-texts", Static).render())
         dialog.query_one("#dataset", Input).value = "nicht erlaubt"
         await pilot.press("ctrl+s")
-        assert "cannot name a dataset" in str(dialog.query_one(".dialog-fault", Static).render())
+        assert "cannot name a dataset" in fault(pilot)
         dialog.query_one("#dataset", Input).value = "heights"
         await pilot.press("ctrl+s")
         await until(pilot, lambda: len(table(pilot).ids) == 2)
@@ -805,7 +848,7 @@ async def test_export(five: Workspace, settle: Settle) -> None:
         for share in ("1", "much"):
             dialog.query_one("#test-size", Input).value = share
             await pilot.press("ctrl+s")
-            assert "eval split is 0 or more" in str(dialog.query_one(".dialog-fault", Static).render())
+            assert "eval split is 0 or more" in fault(pilot)
         dialog.query_one("#test-size", Input).value = "0.5"
         await pilot.press("ctrl+s")
         await settle(pilot)
@@ -825,16 +868,17 @@ async def test_import_of_a_dataset_of_the_hub(
         dialog = pilot.app.screen
         assert isinstance(dialog, ImportDataset)
 
-        def fault() -> str:
-            return str(dialog.query_one(".dialog-fault", Static).render())
-
         await pilot.press("ctrl+s")
-        assert "names neither a dataset of the hub nor a folder" in fault()
+        assert "names neither a dataset of the hub nor a folder" in fault(pilot)
+        dialog.query_one("#name", Input).value = "~nobody-is-called-so/data"
+        await pilot.press("ctrl+s")
+        assert "there is no such home folder" in fault(pilot)
+        dialog.query_one("#name", Input).value = ""
         await typed(pilot, "hub:openai/gsm8k:main@train")
         assert dialog.query_one("#dataset", Input).value == "gsm8k"
         dialog.query_one("#columns-named", Input).value = "frage=question"
         await pilot.press("ctrl+s")
-        assert "names no column" in fault()
+        assert "names no column" in fault(pilot)
         dialog.query_one("#columns-named", Input).value = "prompt=question, completion = answer"
         await pilot.press("enter", "ctrl+s")
         board = pilot.app.board  # pyright: ignore[reportAttributeAccessIssue]

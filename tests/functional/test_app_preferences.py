@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -186,6 +187,18 @@ async def test_the_better_answer_is_edited_in_its_place(four: Workspace, settle:
         assert "1 of 4" in shown(pilot, "#progress")
         assert stored(four)["Question 1?"].chosen == "Aye 1, by all means."
 
+        screen: Any = pilot.app.screen
+        written = threading.Event()
+        screen._writer._executor.submit(written.wait)  # another process holds the database
+        await pilot.press("b", "u", "e", "l")
+        await typed(pilot, " bbb")
+        written.set()
+        await settle(pilot)
+        await pilot.press("b", "ctrl+s", "ctrl+s")  # the editor is still open
+        await settle(pilot)
+        assert statuses(four) == "papp"
+        assert stored(four)["Question 2?"].chosen.endswith(" bbbb")
+
 
 async def test_pairs_of_a_chat_and_a_comparison_are_there_and_what_to_be_wary_of_is_said(
     workspace: Workspace, settle: Settle
@@ -230,6 +243,10 @@ async def test_two_samples_of_the_marked_prompts_are_made_and_judged(workspace: 
         async with WorkbenchApp(workspace).run_test(size=SIZE) as pilot:
             await pilot.press("2")
             await settle(pilot)
+            screen: Any = pilot.app.screen
+            screen._proposals.ask_samples([99])
+            await settle(pilot)
+            assert "there is no pair here any more" in told(pilot)
             await pilot.press("space", "j", "space", "M")
             await settle(pilot)
             assert isinstance(pilot.app.screen, SamplePairs)

@@ -73,6 +73,11 @@ def test_marks_follow_their_pairs() -> None:
     assert list(marks.ids(after)) == [4, 7, 9]
     marks.extend(0)
     assert list(marks.ids(after)) == [1, 4]
+    marks.carry(after, array("q", [3]), complete=False)  # of another list, whose rest is still being read
+    assert (marks.count, marks.unlisted) == (0, 2)
+    marks.carry(array("q", [3]), after)
+    assert (list(marks.ids(after)), marks.unlisted) == ([1, 4], 0)
+    marks.start(1)
     gone = array("q", [1, 3])
     marks.carry(after, gone)
     marks.extend(1)  # where it began is gone: it begins here
@@ -99,6 +104,7 @@ def test_a_keymap_is_checked_as_a_whole(tmp_path: Path) -> None:
     }
     path.write_text(
         "pairs.acept: y\n\npairs.reject: j, ctrl+what\npairs.note:\npairs.skip: u\npairs.mark: j\napp.theme: f5\n"
+        "pairs.tags: home\npairs.sort: ctrl+q\n"
     )
     with pytest.raises(Faults) as refused:
         keymap.read(path)
@@ -109,4 +115,6 @@ def test_a_keymap_is_checked_as_a_whole(tmp_path: Path) -> None:
         "line 5: pairs.skip: u is the key of pairs.undo",
         "line 6: pairs.mark: j is the key of lists.down",
         "line 7: app.theme: it is in the palette only",
+        "line 8: pairs.tags: home always moves the cursor of the table of pairs",
+        "line 9: pairs.sort: ctrl+q is the key of app.quit",
     ]

@@ -268,6 +268,11 @@ class PairReader:
         found = {row["id"]: pair_of(row) for row in rows}
         return [found[id] for id in dict.fromkeys(ids) if id in found]
 
+    def datasets_of(self, ids: Iterable[int]) -> dict[int, str]:
+        """The datasets of those of these pairs that exist, by their ids; quick for any number, without their texts."""
+        rows = self._rows(f"SELECT id, dataset FROM pairs WHERE id IN ({IDS})", {"ids": json.dumps(list(ids))})
+        return {row[0]: row[1] for row in rows}
+
     def get(self, id: int) -> Pair:
         """One pair.
 

@@ -239,7 +239,7 @@ class PairStore(PairReader):
     ) -> int:
         """Replace all that a check found in a dataset; how many flags it has now found.
 
-        Flags can be found again, so this is no undo step. They are about a text: when it is edited they count no longer,
+        Flags can be found again, so this is no undo step. They are about a text: after an edit they count no longer,
         until the edit is undone, and a pair that is deleted and brought back has its flags again.
 
         Args:
