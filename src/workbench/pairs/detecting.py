@@ -140,8 +140,10 @@ _REQUIRED = {name for form in FORMS.values() for name in form.required}
 
 
 def _read(row: Row | Fault, found: Detection, name: str) -> NewPair | Fault:
+    if isinstance(row, Fault):
+        return row
     try:
-        return pair_of(row, found, name) if isinstance(row, Row) else row
+        return pair_of(row, found, name)
     except NotAPair as error:
         return fault_of(row, error)
 
