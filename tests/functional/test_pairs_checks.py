@@ -8,11 +8,10 @@ import re
 import string
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from conftest import Ran
 from jinja2 import TemplateError
 from sample_library import FakeEmbedder, build_with
 
@@ -29,6 +28,9 @@ from workbench.pairs.split import group_of, is_eval
 from workbench.pairs.store import PairStore
 from workbench.training import data
 from workbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from conftest import Ran
 
 CLIPS = "Natalia sold clips to 48 of her friends in April, and then half as many in May. How many clips did she sell?"
 SLIPS = CLIPS.replace("friends", "freinds").replace("How many clips", "How many clisp")

@@ -84,12 +84,14 @@ def test_dpo_learns_the_same_on_both_paths(preferring: Workspace, command: Comma
         assert metrics(preferring, "dpo", name) == pytest.approx(metrics(preferring, "plain", name), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_kto_prefers_what_is_wanted(preferring: Workspace, command: Command) -> None:
     train(command, "kto", "kto.beta=0.5", "max_steps=12")
     margins = metrics(preferring, "kto", "eval_rewards/margins")
     assert margins[-1] > max(0.05, margins[0])
 
 
+@pytest.mark.slow
 def test_a_reward_model_prefers_the_chosen(preferring: Workspace, command: Command, tiny_base: Path) -> None:
     train(command, "reward", "max_steps=16", "eval_steps=16")
     accuracy = metrics(preferring, "reward", "eval_accuracy")

@@ -288,6 +288,7 @@ def test_other_processes_changes_are_seen_by_the_version(workspace: Workspace) -
         assert len(set(versions)) == len(versions)
 
 
+@pytest.mark.slow
 def test_a_bulk_change_of_100_000_pairs_is_one_small_step(workspace: Workspace) -> None:
     with PairStore(workspace.database) as store:
         rows = (pair(f"What is number {number}?", "It is a number like any other. " * 5) for number in range(100_000))
