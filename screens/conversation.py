@@ -208,7 +208,8 @@ class Conversation:
                     turn.answer += delta.text
                     if delta.figures is not None:
                         turn.figures |= asdict(delta.figures)
-                    if time.monotonic() - kept_at >= _KEEP_EVERY:
+                    something = turn.answer or turn.citations  # of nothing it cannot be said that it was stopped
+                    if something and time.monotonic() - kept_at >= _KEEP_EVERY:
                         await self._keep(asked, turn)
                         kept_at = time.monotonic()
                     await hear(delta)

@@ -35,6 +35,7 @@ def steps_done(job: Any) -> int:
     return sum(event["type"] == "metrics" and "loss" in event for event in EventReader(job.events).read())
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_undisturbed_bit_for_bit(tuned: Workspace, command: Command) -> None:
     recipe = tuned.recipe("quick")
     undisturbed = start_run(tuned, recipe, "undisturbed", CHANGES)

@@ -219,6 +219,7 @@ def test_an_adapter_of_another_base_leaves_retrieval(compared: Workspace, tmp_pa
         assert store.comparison("half").arms == ["base", "rag"]
 
 
+@pytest.mark.slow
 def test_questions_without_reference_answers_still_tell_of_support_and_costs(
     compared: Workspace, tmp_path: Path
 ) -> None:

@@ -80,6 +80,7 @@ def test_a_run_is_exported_in_every_form(tuned: Workspace, command: Command, tin
     ).stat().st_size
 
 
+@pytest.mark.slow
 def test_an_export_goes_where_it_is_sent_and_replaces_the_one_before(
     workspace: Workspace, command: Command, tmp_path: Path
 ) -> None:

@@ -50,6 +50,7 @@ def test_heavy_jobs_queue_and_start_by_themselves(tuned: Workspace, command: Com
     assert followed[-1] == {**followed[-1], "type": "state", "state": "done"}
 
 
+@pytest.mark.slow
 def test_a_killed_job_lets_the_next_one_start(tuned: Workspace) -> None:
     recipe = tuned.recipe("quick")
     long = start_run(tuned, recipe, "long", {"max_steps": 100_000, "eval_steps": 100_000})

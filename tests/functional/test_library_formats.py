@@ -101,6 +101,7 @@ def write_damaged(folder: Path) -> dict[str, str]:
     return {name: reason for name, (_, reason) in damaged.items()}
 
 
+@pytest.mark.slow
 def test_every_kind_is_found_at_its_place_and_the_damaged_are_listed(
     workspace: Workspace, command: Command, tmp_path: Path
 ) -> None:

@@ -82,6 +82,7 @@ def test_the_figures_are_those_of_the_data_and_are_checked_after_the_run(
     assert "expected," in shown
 
 
+@pytest.mark.slow
 def test_the_run_is_the_same_bit_for_bit_as_without_the_probe(
     tuned: Workspace, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +146,7 @@ def test_every_method_is_measured(tuned: Workspace, command: Command, method: st
     assert check["ratio"].keys() == {"peak_memory_bytes", "seconds"}
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_is_compared_by_its_memory_alone(tuned: Workspace, command: Command) -> None:
     done = command(
         "train", "quick", "--name", "early", "--follow", "--set", "early_stopping_patience=1", "--set", "eval_steps=1",
