@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from workbench.errors import UserError
 from workbench.jobs import control
 from workbench.jobs.folder import JobFolder
