@@ -106,8 +106,8 @@ class Halves(Product):
     """float16 weights where there is no FBGEMM."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, widened: Widened) -> None:
-        self._digest = _digest(weight.half(), bias)
         self._weight, self._bias, self._widened = weight.half(), bias, widened
+        self._digest = _digest(self._weight, bias)
 
     def exactly(self, x: Tensor) -> Tensor:
         return F.linear(x, self._widened(self._weight), self._bias)
